@@ -1,0 +1,1 @@
+"""The station's own computer: drivers, spool, publisher and the wire format."""

@@ -1,0 +1,1 @@
+"""The warning as a domain: its life, its words, its audience and its channels."""

@@ -1,0 +1,1 @@
+"""Numbers in, numbers out: quality, windows, filters, criteria, proposals."""

@@ -1,0 +1,1 @@
+"""All that runs centrally: store, ingest, watch, web and the `fenghuo` command."""

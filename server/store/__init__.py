@@ -1,0 +1,1 @@
+"""The PostgreSQL store: connection, schema, partitions, observations, rollups."""
