@@ -138,13 +138,11 @@ class Settings(Section, frozen=True):
     data: folder of the embedded database and of the agents' spools.
     zone: time zone in which people here read times.
     language: of the command line, ``zh`` or ``en``; empty: as the environment says.
-    event: folder of a replayed event; what is issued is then an exercise, by the event's clock.
     """
 
     data: str = ".fenghuo"
     zone: str = "Asia/Shanghai"
     language: Literal["", "zh", "en"] = ""
-    event: str = ""
     store: Store = Store()
     ingest: Ingest = Ingest()
     watch: Watch = Watch()

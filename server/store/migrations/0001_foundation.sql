@@ -1,5 +1,6 @@
 -- Stations, readings and the log of what was committed.
--- {partition} is replaced by the partitions module: it depends on the kind of database.
+-- What stands in braces is filled in by the partitions module: it depends on the kind of database.
+-- Everything else is the same everywhere.
 
 CREATE TABLE meta (
     name  text PRIMARY KEY,
@@ -29,7 +30,53 @@ CREATE TABLE observation (
     longitude real,
     latitude  real,
     altitude  real,
-    {columns},
+    -- The wide elements of the vocabulary, in its order; then their quality codes.
+    air_temperature                                                real,
+    dew_point_temperature                                          real,
+    relative_humidity                                              real,
+    air_pressure                                                   real,
+    air_pressure_at_mean_sea_level                                 real,
+    wind_speed                                                     real,
+    wind_from_direction                                            real,
+    wind_speed_of_gust                                             real,
+    wind_gust_from_direction                                       real,
+    precipitation_amount                                           real,
+    lwe_thickness_of_snowfall_amount                               real,
+    visibility_in_air                                              real,
+    surface_temperature                                            real,
+    road_surface_temperature                                       real,
+    surface_snow_thickness                                         real,
+    surface_downwelling_shortwave_flux_in_air                      real,
+    mass_concentration_of_pm2p5_ambient_aerosol_particles_in_air   real,
+    mass_concentration_of_pm10_ambient_aerosol_particles_in_air    real,
+    atmospheric_electric_field                                     real,
+    atmosphere_mass_content_of_water_vapor                         real,
+    sea_surface_temperature                                        real,
+    sea_surface_wave_significant_height                            real,
+    battery_voltage                                                real,
+    air_temperature_q                                              smallint,
+    dew_point_temperature_q                                        smallint,
+    relative_humidity_q                                            smallint,
+    air_pressure_q                                                 smallint,
+    air_pressure_at_mean_sea_level_q                               smallint,
+    wind_speed_q                                                   smallint,
+    wind_from_direction_q                                          smallint,
+    wind_speed_of_gust_q                                           smallint,
+    wind_gust_from_direction_q                                     smallint,
+    precipitation_amount_q                                         smallint,
+    lwe_thickness_of_snowfall_amount_q                             smallint,
+    visibility_in_air_q                                            smallint,
+    surface_temperature_q                                          smallint,
+    road_surface_temperature_q                                     smallint,
+    surface_snow_thickness_q                                       smallint,
+    surface_downwelling_shortwave_flux_in_air_q                    smallint,
+    mass_concentration_of_pm2p5_ambient_aerosol_particles_in_air_q smallint,
+    mass_concentration_of_pm10_ambient_aerosol_particles_in_air_q  smallint,
+    atmospheric_electric_field_q                                   smallint,
+    atmosphere_mass_content_of_water_vapor_q                       smallint,
+    sea_surface_temperature_q                                      smallint,
+    sea_surface_wave_significant_height_q                          smallint,
+    battery_voltage_q                                              smallint,
     PRIMARY KEY (station, time)
 ) {partition};
 
@@ -90,3 +137,6 @@ CREATE TABLE rollup (
     maximum  real        NOT NULL,
     PRIMARY KEY (element, hours, time, station)
 );
+CREATE INDEX rollup_series ON rollup (station, hours, time);
+
+{hypertables}

@@ -1,0 +1,83 @@
+"""The expected door: the chance that a threshold is reached in the next hours.
+
+The numbers stand in ``expectation.toml``; what is not listed there has no expectation.
+"""
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.kalman import Model, normal
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+HOUR: Final = 3_600
+LEADS: Final = (600, 1_800, 3_600)
+"""How far ahead a Kalman filter is asked, in seconds."""
+
+
+class Rain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The numbers of the rain rule; ``expectation.toml`` explains them."""
+
+    proven: float
+    ceiling: float
+    wet: float
+    hours: int
+    persistence: float
+    spread: float
+
+    @property
+    def reach(self) -> int:
+        """How far back it looks, in seconds."""
+        return 4 * HOUR
+
+    def probability(
+        self, *, amount: Callable[[Ints, Ints], Floats], end: Ints, window: int, threshold: float
+    ) -> Floats:
+        """Give the chance that the sum over ``window`` seconds reaches ``threshold`` mm.
+
+        amount(start, end) gives what fell in (start, end] per station, missing rain as none.
+        It is expected to rain on at the rate r of the last hour, at most the ceiling, where at
+        least ``proven`` mm fell in the three hours before: a cell of half an hour never gets
+        there, a rain band does. In L hours L r falls, with a log-normal spread, and the chance
+        is that of the best L, times the chance that the rain goes on. At ``persistence / 2``
+        the expected amount just reaches the threshold.
+        """
+        last = amount(end - HOUR, end)
+        proven = amount(end - 4 * HOUR, end - HOUR) >= self.proven - 1e-6
+        rate = np.minimum(last, self.ceiling)
+        best = np.zeros(len(end))
+        going = np.flatnonzero(proven & (last >= self.wet - 1e-6))
+        if not len(going):
+            return best
+        for hours in range(1, max(1, min(self.hours, window // HOUR)) + 1):
+            need = threshold - amount(end + hours * HOUR - window, end)[going]
+            ratio = np.log(hours * rate[going] / np.maximum(need, 1e-6))
+            chance = self.persistence * normal(ratio / self.spread)
+            best[going] = np.maximum(best[going], chance)
+        return best
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What can be expected of which element."""
+
+    rain: Mapping[str, Rain]
+    kalman: Mapping[str, Model]
+
+    @classmethod
+    def load(cls) -> "Expectation":
+        """Read the file that ships with this package."""
+        text = files(__package__).joinpath("expectation.toml").read_text("utf-8")
+        table = tomllib.loads(text)
+        return cls(
+            rain=msgspec.convert(table["rain"], dict[str, Rain]),
+            kalman=msgspec.convert(table["kalman"], dict[str, Model]),
+        )

@@ -1,0 +1,154 @@
+"""What the stations' readings say at one moment: the numbers that conditions compare."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.criteria import DAY, Condition
+from forecast.windows import NEVER, Fold, Newest, Windows
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+GRACE: Final = 120
+"""Seconds a reading may be late before the one before it says nothing about the present."""
+
+ENOUGH: Final = 0.9
+"""Part of a window that readings must cover where a gap could make a condition look met."""
+
+_DIGITS: Final = 6
+"""Sums are rounded, so that five hundred times 0.1 mm is 50 mm."""
+
+
+class Moment:
+    """The numbers at one moment, each found once.
+
+    A window of a station ends with the station's own newest reading, so that hourly stations
+    are not judged by windows that they cannot fill. A newest reading older than its interval
+    says nothing about the present: the station then has no value, and meets nothing.
+    """
+
+    def __init__(self, *, windows: Windows, at: int, offset: int, day_ends: int, back: int) -> None:
+        """Look at the time ``at``; offset: local time minus UTC; day_ends: s of the local day."""
+        self.at = at
+        self._windows = windows
+        self._shift = offset - day_ends
+        self._back = back
+        self._newest: dict[str, Newest] = {}
+        self._values: dict[Condition, Floats] = {}
+        self._folds: dict[tuple[str, int, int], Fold] = {}
+
+    def newest(self, element: str) -> Newest:
+        """Give the newest values that still hold; nan and `NEVER` where there is none."""
+        if element not in self._newest:
+            found = self._windows.newest(element, at=self.at, back=self._back)
+            held = self.at - found.time < found.interval + GRACE
+            self._newest[element] = Newest(
+                np.where(held, found.value, np.nan),
+                np.where(held, found.time, NEVER),
+                np.where(held, found.interval, 0),
+            )
+        return self._newest[element]
+
+    def amount(self, element: str, start: Ints, end: Ints) -> Floats:
+        """Give what fell in (start, end] per station, rounded; gaps count as none."""
+        total: Floats = np.round(self._windows.fold(element, start=start, end=end).total, _DIGITS)
+        return total
+
+    def value(self, condition: Condition) -> Floats:
+        """Give the number that the condition compares, per station; nan: there is none."""
+        key = Condition(
+            condition.element,
+            condition.statistic,
+            ">=" if condition.comparison in (">=", ">") else "<=",
+            0.0,
+            window=condition.window,
+            days=condition.days,
+        )
+        if key not in self._values:
+            self._values[key] = np.round(self._measure(key), _DIGITS)
+        return self._values[key]
+
+    def met(self, condition: Condition) -> Bools:
+        """Tell where the condition is met."""
+        return compare(self.value(condition), condition)
+
+    def going_on(self, condition: Condition) -> Bools:
+        """Tell where a danger goes on: the window is at least the newest reading's interval."""
+        if condition.statistic != "sum":
+            return self.met(condition)
+        newest = self.newest(condition.element)
+        window = np.maximum(condition.window, newest.interval)
+        return compare(self.amount(condition.element, newest.time - window, newest.time), condition)
+
+    def days_before(self, condition: Condition) -> Bools:
+        """Tell where all days but today meet a condition of days."""
+        met = np.ones(self._windows.stations, np.bool_)
+        for back in range(1, condition.days):
+            met &= compare(self._high(condition.element, back), condition)
+        return met
+
+    def _measure(self, condition: Condition) -> Floats:
+        element = condition.element
+        match condition.statistic:
+            case "value":
+                return self.newest(element).value
+            case "days":
+                highs = [self._high(element, back) for back in range(condition.days)]
+                least: Floats = np.min(highs, axis=0)
+                return least
+            case "drop":
+                return self._drop(element, condition.window)
+            case statistic:
+                fold = self._fold(element, 0, condition.window)
+                value = {
+                    "sum": np.where(fold.count > 0, fold.total, np.nan),
+                    "mean": fold.mean,
+                    "max": fold.high,
+                    "min": fold.low,
+                }[statistic]
+        rising = condition.comparison == ">="
+        if (rising and statistic in ("sum", "max")) or (not rising and statistic == "min"):
+            return value
+        covered = fold.covered >= ENOUGH * condition.window
+        return np.where(covered, value, np.nan)
+
+    def _fold(self, element: str, since: int, window: int) -> Fold:
+        """Add up the ``window`` seconds that end ``since`` seconds before the newest reading."""
+        key = (element, since, window)
+        if key not in self._folds:
+            end = self.newest(element).time - since
+            self._folds[key] = self._windows.fold(element, start=end - window, end=end)
+        return self._folds[key]
+
+    def _drop(self, element: str, window: int) -> Floats:
+        now = self._fold(element, 0, DAY).low
+        drop = np.full(len(now), np.nan)
+        for day in range(1, window // DAY + 1):
+            before = self._fold(element, day * DAY, DAY)
+            known = before.covered >= ENOUGH * DAY
+            drop = np.fmax(drop, np.where(known, before.low - now, np.nan))
+        return drop
+
+    def _high(self, element: str, back: int) -> Floats:
+        """Give the highest value of the local day so many days before that of the newest."""
+        newest = self.newest(element).time
+        start = ((newest + self._shift - 1) // DAY - back) * DAY - self._shift
+        end = np.minimum(start + DAY, newest)
+        return self._windows.fold(element, start=start, end=end).high
+
+
+def compare(value: Floats, condition: Condition) -> Bools:
+    """Compare; nan meets nothing."""
+    threshold = condition.threshold
+    match condition.comparison:
+        case ">=":
+            return value >= threshold
+        case ">":
+            return value > threshold
+        case "<":
+            return value < threshold
+        case "<=":
+            return value <= threshold

@@ -1,0 +1,272 @@
+"""Rolling windows over the readings' own time, for many stations of any rhythm side by side.
+
+A window is half open, (start, end]. A reading belongs to it when the whole interval that the
+reading covers lies inside, so an hourly sum never adds rain from before the window; what the
+readings do not cover is a gap, is never filled, and shows as missing coverage.
+
+Readings lie in pages of ``resolution`` seconds, sorted by station and time. A page adds itself
+up once per element and is added up anew only when a reading in it changes, so a window costs
+one addition per page and station; the pages at its two edges are read row by row, which keeps
+every window exact to the second whatever the resolution. A repeated reading replaces itself, a
+corrected one its predecessor: nothing counts twice. A reading takes about 20 bytes and 8 more
+per element, in memory only until `forget`.
+
+A station is expected to report an element in one rhythm: a minute value and an hourly sum of
+the same rain both count.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.readings import Readings
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+NEVER = np.iinfo(np.int64).min // 4
+"""The time of a reading that does not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest value of each station: value (nan: none), its time (`NEVER`) and interval (s)."""
+
+    value: Floats
+    time: Ints
+    interval: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """What readings add up to, per station.
+
+    count: readings. covered: seconds they cover. total: sum. weighted: sum of value times
+    seconds. low, high: extremes, nan without readings.
+    """
+
+    count: Ints
+    covered: Ints
+    total: Floats
+    weighted: Floats
+    low: Floats
+    high: Floats
+
+    @property
+    def mean(self) -> Floats:
+        """The mean, weighted by the time each reading covers; nan without any."""
+        seconds = np.where(self.covered > 0, self.covered, 1)
+        mean: Floats = np.where(self.covered > 0, self.weighted / seconds, np.nan)
+        return mean
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Readings of one element that have a value, sorted by station and time."""
+
+    station: Ints
+    time: Ints
+    interval: Ints
+    value: Floats
+
+    def __getitem__(self, rows: Bools | Ints) -> "_Rows":
+        return _Rows(self.station[rows], self.time[rows], self.interval[rows], self.value[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """The same added up: one row for each station that has any."""
+
+    station: Ints
+    begin: Ints
+    end: Ints
+    fold: Fold
+    last: Ints
+
+    @classmethod
+    def of(cls, rows: _Rows) -> "_Sums":
+        changes = np.flatnonzero(np.diff(rows.station)) + 1
+        first = np.concatenate(([0], changes)).astype(np.int64)
+        last = np.concatenate((changes, [len(rows.station)])).astype(np.int64) - 1
+        fold = Fold(
+            count=last - first + 1,
+            covered=np.add.reduceat(rows.interval, first),
+            total=np.add.reduceat(rows.value, first),
+            weighted=np.add.reduceat(rows.value * rows.interval, first),
+            low=np.minimum.reduceat(rows.value, first),
+            high=np.maximum.reduceat(rows.value, first),
+        )
+        begin = np.minimum.reduceat(rows.time - rows.interval, first)
+        return cls(rows.station[first], begin, rows.time[last], fold, last)
+
+
+class _Page:
+    """The readings whose time lies in one stretch of time."""
+
+    def __init__(self, readings: Readings) -> None:
+        self._readings = readings
+        self._rows: dict[str, _Rows] = {}
+        self._sums: dict[str, _Sums | None] = {}
+
+    def merge(self, newer: Readings) -> None:
+        self._readings = _sorted(Readings.joined((self._readings, newer)))
+        self._rows.clear()
+        self._sums.clear()
+
+    def rows(self, element: str) -> _Rows:
+        if element not in self._rows:
+            every = self._readings
+            rows = _Rows(every.station, every.time, every.interval, every.values[element])
+            present = ~np.isnan(rows.value)
+            self._rows[element] = rows if present.all() else rows[present]
+        return self._rows[element]
+
+    def sums(self, element: str) -> _Sums | None:
+        if element not in self._sums:
+            rows = self.rows(element)
+            self._sums[element] = _Sums.of(rows) if len(rows.station) else None
+        return self._sums[element]
+
+
+class Windows:
+    """The readings of the last while, and what they add up to.
+
+    stations: how many; elements: the names that are kept; resolution: seconds of a page.
+    """
+
+    def __init__(self, *, stations: int, elements: Iterable[str], resolution: int = 3_600) -> None:
+        self.stations = stations
+        self.elements = tuple(sorted(set(elements)))
+        self._resolution = resolution
+        self._pages: dict[int, _Page] = {}
+
+    def __len__(self) -> int:
+        """Count the readings that are held."""
+        return sum(len(page._readings) for page in self._pages.values())  # noqa: SLF001 - its own
+
+    def put(self, readings: Readings) -> None:
+        """Take readings in any order; one of the same station and time replaces the older one.
+
+        Raises ValueError for a station that does not exist or an interval below zero.
+        """
+        if not len(readings):
+            return
+        if readings.station.min() < 0 or readings.station.max() >= self.stations:
+            raise ValueError(f"stations are numbered from 0 to {self.stations - 1}")
+        if readings.interval.min() < 0:
+            raise ValueError("an interval is below zero")
+        missing = np.full(len(readings), np.nan)
+        kept = Readings(
+            readings.station,
+            readings.time,
+            readings.interval,
+            {name: readings.values.get(name, missing) for name in self.elements},
+        )
+        numbers = self._page(kept.time)
+        for number in np.unique(numbers).tolist():
+            part = _sorted(kept.where(numbers == number))
+            if number in self._pages:
+                self._pages[number].merge(part)
+            else:
+                self._pages[number] = _Page(part)
+
+    def forget(self, before: int) -> None:
+        """Drop the pages that end at ``before`` or earlier."""
+        for number in [n for n in self._pages if (n + 1) * self._resolution <= before]:
+            del self._pages[number]
+
+    def newest(self, element: str, *, at: int, back: int) -> Newest:
+        """Give each station's newest value with a time in (at - back, at]."""
+        value = np.full(self.stations, np.nan)
+        time = np.full(self.stations, NEVER, np.int64)
+        interval = np.zeros(self.stations, np.int64)
+        for page in self._between(at - back, at):
+            sums = page.sums(element)
+            if sums is None:
+                continue
+            rows = page.rows(element)
+            if sums.end.max() <= at:
+                rows = rows[sums.last]
+            else:
+                rows = rows[rows.time <= at]
+                if not len(rows.station):
+                    continue
+                rows = rows[_Sums.of(rows).last]
+            rows = rows[rows.time > at - back]
+            value[rows.station] = rows.value
+            time[rows.station] = rows.time
+            interval[rows.station] = rows.interval
+        return Newest(value, time, interval)
+
+    def fold(self, element: str, *, start: Ints, end: Ints) -> Fold:
+        """Add up each station's readings that lie in (start, end], both per station (s)."""
+        found = Fold(
+            count=np.zeros(self.stations, np.int64),
+            covered=np.zeros(self.stations, np.int64),
+            total=np.zeros(self.stations),
+            weighted=np.zeros(self.stations),
+            low=np.full(self.stations, np.nan),
+            high=np.full(self.stations, np.nan),
+        )
+        asked = end > start
+        if not asked.any():
+            return found
+        for page in self._between(int(start[asked].min()), int(end[asked].max())):
+            sums = page.sums(element)
+            if sums is None:
+                continue
+            since, until = start[sums.station], end[sums.station]
+            whole = (sums.begin >= since) & (sums.end <= until)
+            _add(found, sums, whole)
+            partly = ~whole & (sums.end > since) & (sums.begin < until)
+            if partly.any():
+                chosen = np.zeros(self.stations, np.bool_)
+                chosen[sums.station[partly]] = True
+                rows = page.rows(element)
+                rows = rows[
+                    chosen[rows.station]
+                    & (rows.time - rows.interval >= start[rows.station])
+                    & (rows.time <= end[rows.station])
+                ]
+                if len(rows.station):
+                    edge = _Sums.of(rows)
+                    _add(found, edge, np.ones(len(edge.station), np.bool_))
+        return found
+
+    def history(self, element: str, *, of: Bools, since: int, until: int) -> Iterator[_Rows]:
+        """Give the values of the stations in ``of`` with times in (since, until], by pages."""
+        for page in self._between(since, until):
+            rows = page.rows(element)
+            rows = rows[of[rows.station] & (rows.time > since) & (rows.time <= until)]
+            if len(rows.station):
+                yield rows
+
+    def _page(self, time: Ints) -> Ints:
+        return (time - 1) // self._resolution
+
+    def _between(self, start: int, end: int) -> Iterator[_Page]:
+        """Give the pages that can hold times in (start, end], in order."""
+        first, last = start // self._resolution, (end - 1) // self._resolution
+        for number in sorted(n for n in self._pages if first <= n <= last):
+            yield self._pages[number]
+
+
+def _add(found: Fold, sums: _Sums, chosen: Bools) -> None:
+    station, fold = sums.station[chosen], sums.fold
+    found.count[station] += fold.count[chosen]
+    found.covered[station] += fold.covered[chosen]
+    found.total[station] += fold.total[chosen]
+    found.weighted[station] += fold.weighted[chosen]
+    found.low[station] = np.fmin(found.low[station], fold.low[chosen])
+    found.high[station] = np.fmax(found.high[station], fold.high[chosen])
+
+
+def _sorted(readings: Readings) -> Readings:
+    """Sort by station and time; of equal ones only the last stays."""
+    order = np.lexsort((readings.time, readings.station))
+    station, time = readings.station[order], readings.time[order]
+    again = (station[1:] == station[:-1]) & (time[1:] == time[:-1])
+    return readings.where(order[np.append(~again, True)])

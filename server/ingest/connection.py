@@ -1,0 +1,388 @@
+"""One client's connection: packets in, answers out, and every limit kept."""
+
+import asyncio
+import logging
+from enum import IntFlag
+from typing import TYPE_CHECKING, cast
+
+from server.ingest import answers, topics
+from server.ingest.access import RefusedError, common_name
+from server.ingest.packets import (
+    V5,
+    Acknowledge,
+    Connect,
+    Disconnect,
+    Kind,
+    Packet,
+    Ping,
+    Publish,
+    Reader,
+    Subscribe,
+    Unsubscribe,
+    Will,
+)
+from server.ingest.properties import MalformedPacketError, Properties, Property, Reason
+from server.ingest.source import Delivery
+
+if TYPE_CHECKING:
+    from server.ingest.listener import Listener
+    from server.ingest.session import Session
+
+logger = logging.getLogger(__name__)
+
+QOS_2 = 1 << 16
+"""Set in a delivery's token when its message came with QoS 2."""
+
+FIRST_LIMIT = 16_384
+"""Largest CONNECT in bytes: strangers get little memory."""
+
+WRITE_LIMIT = 65_536
+CLOSE_SECONDS = 5.0
+SLOW_SECONDS = 30.0
+"""How long a client may leave our answers unread."""
+
+
+class Hold(IntFlag):
+    """Why nothing is read from the client."""
+
+    QUEUE = 1
+    IN_FLIGHT = 2
+    ADMISSION = 4
+    WRITING = 8
+    CLOSING = 16
+
+
+class Connection(asyncio.BufferedProtocol):
+    """The protocol of one connection; everything shared is in the `Listener`."""
+
+    __slots__ = (
+        "_admission",
+        "_hold",
+        "_listener",
+        "_patience",
+        "_reader",
+        "_topic",
+        "_topic_name",
+        "_transport",
+        "address",
+        "deadline",
+        "in_flight",
+        "session",
+        "station",
+        "version",
+        "will",
+    )
+
+    def __init__(self, listener: "Listener") -> None:
+        self._listener = listener
+        self._reader = Reader(FIRST_LIMIT)
+        self._hold = Hold(0)
+        self._transport: asyncio.Transport | None = None
+        self._admission: asyncio.Task[None] | None = None
+        self._patience = 0.0
+        self._topic: topics.Topic | None = None
+        self._topic_name = ""
+        self.address = ""
+        self.deadline = 0.0
+        self.in_flight = 0
+        self.session: Session | None = None
+        self.station = ""
+        self.version = 0
+        self.will: Will | None = None
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin; a connection too many is closed at once."""
+        self._transport = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername")
+        self.address = f"{peer[0]}:{peer[1]}" if peer else "?"
+        self._transport.set_write_buffer_limits(high=WRITE_LIMIT)
+        self.deadline = self._listener.time() + self._listener.settings.connect_timeout
+        if not self._listener.welcome(self):
+            self._hold |= Hold.CLOSING
+            self._transport.abort()
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
+        """Give the buffer that all connections read into, one after the other."""
+        return self._listener.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what has come."""
+        if self._hold & Hold.CLOSING:
+            return
+        self._listener.moment = self._listener.clock.now()
+        self._reader.feed(bytes(self._listener.buffer[:nbytes]))
+        self._proceed()
+
+    def eof_received(self) -> None:
+        """Let asyncio close the connection."""
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
+        """Take leave; a will is published if nobody withdrew it."""
+        self._hold |= Hold.CLOSING
+        if self._admission is not None:
+            self._admission.cancel()
+        self._transport = None
+        self._listener.leave(self)
+
+    def pause_writing(self) -> None:
+        """Hear from asyncio that the client does not read our answers."""
+        self.hold(Hold.WRITING)
+        self.deadline = self._listener.time() + SLOW_SECONDS
+
+    def resume_writing(self) -> None:
+        """Hear from asyncio that it reads again."""
+        self.release(Hold.WRITING)
+
+    # What the listener and the session call.
+
+    def send(self, data: bytes | bytearray) -> None:
+        """Write, unless the connection is closing."""
+        if self._transport is not None and not self._hold & Hold.CLOSING:
+            self._transport.write(data)
+
+    def hold(self, why: Hold) -> None:
+        """Read nothing more until the reason is released."""
+        if not self._hold and self._transport is not None:
+            self._transport.pause_reading()
+        self._hold |= why
+
+    def release(self, why: Hold) -> None:
+        """Take a reason back; without any left, go on with what was read already."""
+        if not self._hold & why:
+            return
+        self._hold &= ~why
+        if self._hold:
+            return
+        self.deadline = self._listener.time() + self._patience
+        self._proceed()
+        if not self._hold and self._transport is not None:
+            self._transport.resume_reading()
+
+    def late(self, now: float) -> None:
+        """End the connection if its deadline has passed; one that we hold back is not late."""
+        if now <= self.deadline or self._hold & (Hold.QUEUE | Hold.IN_FLIGHT):
+            return
+        if self._hold & (Hold.WRITING | Hold.CLOSING):
+            self._listener.vitals.add("disconnected", reason="slow")
+            if self._transport is not None:
+                self._transport.abort()
+        else:
+            self._listener.vitals.add("disconnected", reason="silent")
+            self.end(Reason.KEEP_ALIVE, "nothing was heard in time")
+
+    def end(self, reason: Reason, text: str = "") -> None:
+        """Say why, as far as the protocol can, and close."""
+        if self._transport is None or self._hold & Hold.CLOSING:
+            return
+        if self.session is not None and self.version == V5:
+            self._transport.write(answers.disconnect(reason, text))
+        if self._transport.can_write_eof():
+            # Closing with bytes unread would reset the connection, and our last word be lost:
+            # read on, and drop it, until the client has closed.
+            self._transport.write_eof()
+            self._transport.resume_reading()
+            self._hold = Hold.CLOSING
+            self.deadline = self._listener.time() + CLOSE_SECONDS
+        else:
+            self.end_quietly()
+
+    def committed(self, identifiers: int) -> None:
+        """Count messages that are acknowledged now."""
+        self.in_flight -= identifiers
+        if self._hold & Hold.IN_FLIGHT and self.in_flight * 2 <= self._listener.settings.inflight:
+            self.release(Hold.IN_FLIGHT)
+
+    # What comes from the client.
+
+    def _proceed(self) -> None:
+        heard = False
+        try:
+            while not self._hold:
+                packet = self._reader.next()
+                if packet is None:
+                    break
+                heard = True
+                if type(packet) is Publish:
+                    self._publish(packet)
+                else:
+                    self._other(packet)
+        except MalformedPacketError as error:
+            self._broken(error)
+        if heard and self.session is not None and not self._hold & Hold.WRITING:
+            self.deadline = self._listener.time() + self._patience
+
+    def _broken(self, error: MalformedPacketError) -> None:
+        """End this connection, and only this one, because of its bytes."""
+        self._listener.vitals.add("disconnected", reason="malformed")
+        logger.info(
+            "malformed: address=%s station=%s detail=%s", self.address, self.station or "?", error
+        )
+        if self.session is None and error.reason == Reason.VERSION:
+            self.send(answers.connack(4, Reason.VERSION))
+        self.end(error.reason, str(error)[:200])
+
+    def _publish(self, packet: Publish) -> None:
+        if packet.topic is not self._topic_name:
+            self._topic = topics.read(packet.topic)
+            self._topic_name = packet.topic
+        topic = self._topic
+        if (
+            topic is None
+            or topic.kind not in topics.INWARD
+            or (self.station and topic.station != self.station)
+        ):
+            self._unauthorised(packet)
+            return
+        if packet.qos == 2 and not self._first_time(packet.identifier):
+            return
+        if topic.kind == "status":
+            self._listener.status(topic.station, packet.payload)
+            self._settled(packet, Reason.SUCCESS)
+            return
+        token = packet.identifier
+        if packet.qos:
+            if packet.qos == 2:
+                token |= QOS_2
+            self.in_flight += 1
+            if self.in_flight > self._listener.settings.inflight:
+                self._too_many()
+        self._listener.deliver(
+            Delivery(
+                topic.station, packet.topic, packet.payload, self._listener.moment, self, token
+            ),
+            self,
+        )
+
+    def _too_many(self) -> None:
+        """Stop a client with more in flight than it may have; version 5 was told the limit."""
+        if self.version == V5:
+            raise MalformedPacketError("more than Receive Maximum", Reason.RECEIVE_MAXIMUM)
+        self.hold(Hold.IN_FLIGHT)
+
+    def _first_time(self, identifier: int) -> bool:
+        """Say whether a QoS 2 message is new; one that is committed is answered again."""
+        session = cast("Session", self.session)
+        if identifier in session.received:
+            self.send(answers.pubrec(identifier))
+            return False
+        if identifier in session.coming:
+            return False
+        if len(session.received) >= self._listener.settings.inflight:
+            raise MalformedPacketError("too many messages not released", Reason.RECEIVE_MAXIMUM)
+        session.coming.add(identifier)
+        return True
+
+    def _settled(self, packet: Publish, reason: Reason) -> None:
+        """Answer a message that does not go to the store."""
+        if packet.qos == 1:
+            self.send(answers.puback(packet.identifier, reason))
+        elif packet.qos == 2:
+            session = cast("Session", self.session)
+            session.coming.discard(packet.identifier)
+            if reason < Reason.UNSPECIFIED:
+                session.received.add(packet.identifier)
+            self.send(answers.pubrec(packet.identifier, reason))
+
+    def _unauthorised(self, packet: Publish) -> None:
+        self._listener.vitals.add("unauthorised")
+        logger.info(
+            "not its topic: address=%s station=%s topic=%.200s",
+            self.address,
+            self.station or "?",
+            packet.topic,
+        )
+        if self.version == V5:
+            self._settled(packet, Reason.NOT_AUTHORISED)
+        else:
+            self.end(Reason.NOT_AUTHORISED)
+
+    def _other(self, packet: Packet) -> None:
+        match packet:
+            case Ping():
+                self.send(answers.PINGRESP)
+            case Acknowledge():
+                self._acknowledged(packet)
+            case Connect():
+                self._connect(packet)
+            case Subscribe():
+                self._listener.subscribe(self, packet)
+            case Unsubscribe():
+                self._listener.unsubscribe(self, packet)
+            case Disconnect():
+                if packet.reason != Reason.WITH_WILL:
+                    self.will = None
+                expiry = packet.properties.get(Property.SESSION_EXPIRY)
+                if expiry is not None and self.session is not None:
+                    self._listener.limit_expiry(self.session, expiry)
+                self.end_quietly()
+
+    def end_quietly(self) -> None:
+        """Close, when what was written is out; in vain for some seconds is enough."""
+        self.hold(Hold.CLOSING)
+        self._hold &= ~(Hold.QUEUE | Hold.IN_FLIGHT)
+        self.deadline = self._listener.time() + CLOSE_SECONDS
+        if self._transport is not None:
+            self._transport.close()
+
+    def _acknowledged(self, packet: Acknowledge) -> None:
+        session = cast("Session", self.session)
+        match packet.kind:
+            case Kind.PUBACK:
+                session.confirmed(packet.identifier)
+            case Kind.PUBREL:
+                known = packet.identifier in session.received
+                session.received.discard(packet.identifier)
+                reason = Reason.SUCCESS
+                if not known and self.version == V5:
+                    reason = Reason.PACKET_ID_UNKNOWN
+                self.send(answers.pubcomp(packet.identifier, reason))
+            case _:
+                raise MalformedPacketError(
+                    f"{packet.kind.name}, but nothing was sent with QoS 2", Reason.PROTOCOL_ERROR
+                )
+
+    # Admission.
+
+    def _connect(self, packet: Connect) -> None:
+        self.version = packet.version
+        transport = cast("asyncio.Transport", self._transport)
+        try:
+            certificate = common_name(transport.get_extra_info("peercert"))
+            station = self._listener.access.at_once(packet, certificate)
+            if station is None:
+                self.hold(Hold.ADMISSION)
+                self._admission = asyncio.create_task(self._check(packet))
+                return
+            self._admit(packet, station)
+        except RefusedError as error:
+            self._turn_away(error)
+
+    async def _check(self, packet: Connect) -> None:
+        try:
+            station = await self._listener.access.check(packet)
+            self._admit(packet, station)
+        except RefusedError as error:
+            self._turn_away(error)
+        self._admission = None
+        self.release(Hold.ADMISSION)
+
+    def _admit(self, packet: Connect, station: str) -> None:
+        """Open the session and answer; raises RefusedError for a will that may not be."""
+        if packet.will is not None:
+            topic = topics.read(packet.will.topic)
+            if topic is None or topic.kind != "status" or (station not in {"", topic.station}):
+                raise RefusedError(Reason.NOT_AUTHORISED, "the will may only be on its own status")
+        self.station = station
+        self._reader.limit = self._listener.settings.packet
+        self._patience = self._listener.admit(self, packet)
+        self.will = packet.will
+        self.deadline = self._listener.time() + self._patience
+
+    def _turn_away(self, error: RefusedError) -> None:
+        self._listener.vitals.add("refused", reason=error.reason.name.lower())
+        logger.info("refused: address=%s detail=%s", self.address, error)
+        about: Properties = {Property.REASON_STRING: str(error)}
+        self.send(answers.connack(self.version, error.reason, properties=about))
+        self.end_quietly()

@@ -1,0 +1,2 @@
+-- name: prune_quarantine
+DELETE FROM quarantine WHERE received < %s

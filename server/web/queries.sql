@@ -1,0 +1,25 @@
+-- name: horizon
+-- Where the log of commits stands: everything below is in what this transaction sees.
+SELECT pg_snapshot_xmin(pg_current_snapshot())::text;
+
+-- name: arrivals
+-- Commits after a position, in an order that no later commit can overtake.
+SELECT xid::text, id, stations, times FROM arrival
+WHERE (xid, id) > (%(xid)s::xid8, %(id)s) AND xid < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY arrival.xid, arrival.id LIMIT %(limit)s;
+
+-- name: last_arrival
+SELECT stored FROM arrival ORDER BY xid DESC, id DESC LIMIT 1;
+
+-- name: applied
+SELECT number FROM migration;
+
+-- name: refused
+SELECT reason, count(*), max(received) FROM quarantine
+WHERE received >= %(since)s GROUP BY reason ORDER BY count(*) DESC, reason;
+
+-- name: refused_newest
+SELECT received, topic, reason, detail, octet_length(payload) AS bytes,
+    substring(payload FROM 1 FOR 240) AS head, replayed
+FROM quarantine WHERE received >= %(since)s AND (%(reason)s::text IS NULL OR reason = %(reason)s::text)
+ORDER BY received DESC, id DESC LIMIT %(limit)s;

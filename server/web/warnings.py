@@ -1,0 +1,85 @@
+"""Warnings as resources: the present state of each event beside the chain of its messages."""
+
+import datetime as dt
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg.rows import dict_row
+
+from alerts.queries import Queries
+from server.store.connection import Connection
+
+_sql = Queries("server.web", "warnings.sql")
+
+MOST = 1_000
+"""Warnings, or messages of the phone, in one answer."""
+
+
+async def find(
+    conn: Connection,
+    *,
+    ids: Sequence[uuid.UUID] | None = None,
+    running: bool | None = None,
+    hazard: str | None = None,
+    region: str | None = None,
+    level: str | None = None,
+    ended_after: dt.datetime | None = None,
+    limit: int = MOST,
+) -> list[dict[str, Any]]:
+    """Give published warnings, those in force first, then the newest."""
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(
+            _sql.warnings,
+            {
+                "ids": None if ids is None else list(ids),
+                "running": running,
+                "hazard": hazard,
+                "region": region,
+                "level": level,
+                "ended_after": ended_after,
+                "limit": limit,
+            },
+        )
+        return [_resource(row) for row in await cursor.fetchall()]
+
+
+def _resource(row: dict[str, Any]) -> dict[str, Any]:
+    row["region"] = {"id": row["region"], **{key: row.pop(key) for key in ("zh", "en", "sample")}}
+    for message in row["messages"]:
+        message["cap"] = f"/cap/{message['id']}.xml"
+    return row
+
+
+async def cap(conn: Connection, message: uuid.UUID) -> bytes | None:
+    """Give the CAP document of a message, byte for byte as it was signed."""
+    row = await (await conn.execute(_sql.cap, {"id": message})).fetchone()
+    return None if row is None else str(row[0]).encode()
+
+
+async def serial(conn: Connection) -> int:
+    """Give the running number of the newest message; 0 before any."""
+    row = await (await conn.execute(_sql.serial)).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+async def messages(
+    conn: Connection, *, after: int, until: int, limit: int = 200
+) -> list[tuple[int, uuid.UUID, uuid.UUID]]:
+    """Give (running number, message, warning) with after < number <= until, in order."""
+    cursor = await conn.execute(_sql.messages, {"after": after, "until": until, "limit": limit})
+    return [(number, message, warning) for number, message, warning in await cursor.fetchall()]
+
+
+async def phone(
+    conn: Connection, *, subscriber: int | None = None, region: str | None = None, limit: int = 100
+) -> list[dict[str, Any]]:
+    """Give what the exercise phone shows, the oldest first; never a message to a real recipient."""
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        values = {"subscriber": subscriber, "region": region, "limit": limit}
+        await cursor.execute(_sql.phone, values)
+        texts = await cursor.fetchall()
+    for text in texts:
+        # Nobody's number is shown in full, not even an invented one.
+        text["address"] = f"…{text['address'][-4:]}"
+    return texts[::-1]

@@ -1,0 +1,1 @@
+"""Tests: unit (pure), integration (real servers), browser, faults (kills), conformance, bench."""

@@ -1,0 +1,1 @@
+"""The real servers that tests need, without Docker and without root."""

@@ -1,0 +1,82 @@
+"""Have the real servers ready that tests need: ``python -m tests.servers.prepare``.
+
+TimescaleDB, Mosquitto and Chromium. ``FENGHUO_TEST_DATABASE_URL`` in the environment wins over
+the first. Safe to run many times and by many at once.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.servers import trixie
+from tests.servers.trixie import PrepareError
+
+
+def timescale() -> Path:
+    """Give the folder with the programs of a PostgreSQL that has TimescaleDB."""
+    return trixie.postgres(trixie.tree())
+
+
+def mosquitto() -> Path:
+    """Give the Mosquitto program: the one of the cache, else the machine's."""
+    try:
+        return trixie.tree() / "usr/sbin/mosquitto"
+    except PrepareError:
+        found = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
+        if found is None:
+            raise
+        return Path(found)
+
+
+def chromium() -> Path:
+    """Give a Chromium, installing Debian's package where that is permitted."""
+    found = _chromium()
+    if found is None:
+        trixie.cache().mkdir(parents=True, exist_ok=True)
+        with trixie.locked(trixie.cache() / "chromium.lock"):
+            found = _chromium() or _install_chromium()
+    return found
+
+
+def _chromium() -> Path | None:
+    named = os.environ.get("FENGHUO_TEST_CHROMIUM")
+    found = named or shutil.which("chromium") or shutil.which("chromium-browser")
+    return Path(found) if found else None
+
+
+def _install_chromium() -> Path:
+    apt = ["apt-get"]
+    if os.geteuid() != 0:
+        if subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode:
+            raise PrepareError("Chromium is missing: sudo apt-get install chromium")
+        apt = ["sudo", "apt-get"]
+    print("tests: installing Chromium with apt", file=sys.stderr, flush=True)
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    install = [*apt, "install", "-y", "--no-install-recommends", "chromium"]
+    for argv in (install, [*apt, "update"], install):  # lists may be missing, or old
+        done = subprocess.run(argv, capture_output=True, text=True, env=quiet, check=False)
+        if argv is install and done.returncode == 0:
+            break
+    found = _chromium()
+    if found is None:
+        raise PrepareError(f"Chromium could not be installed: {done.stderr.strip()[-1000:]}")
+    return found
+
+
+def main() -> int:
+    """Prepare everything; give the exit status."""
+    try:
+        if not os.environ.get("FENGHUO_TEST_DATABASE_URL"):
+            print(f"tests: TimescaleDB in {timescale()}", file=sys.stderr)
+        print(f"tests: Mosquitto {mosquitto()}", file=sys.stderr)
+        print(f"tests: Chromium {chromium()}", file=sys.stderr)
+    except PrepareError as error:
+        print(f"tests: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
