@@ -16,7 +16,8 @@ from agent.clock import Clock, plausible, text
 from agent.config import Config, ConfigError, load
 from agent.drivers import port
 from agent.link import Acknowledged, Link, LinkError, Version
-from agent.spool import MEGABYTE, Spool, SpoolError, Tally
+from agent.spool import MEGABYTE, Spool, SpoolError
+from agent.stored import Tally
 from agent.words import Words
 
 LAYERS = ("config", "clock", "driver", "spool", "name", "tcp", "tls", "protocol", "login", "rights",

@@ -179,8 +179,8 @@ class Timeline:
         self._times = sorted(counts)
         if not self._times:
             raise EventError(
-                f"{self.event.folder}: no reading in any file; check start and end, the format of the "
-                "time and the missing values"
+                f"{self.event.folder}: no reading in any file; check start and end, the format of "
+                "the time and the missing values"
             )
         self._sums = array("q")
         for time in self._times:

@@ -199,6 +199,11 @@ class Link:
         except ssl.SSLError as error:
             reason = getattr(error, "verify_message", "") or error.reason or str(error)
             raise LinkError("tls", f"{host}:{port}: {reason}") from None
+        except ConnectionError as error:
+            # Refused is TCP's answer; who hangs up later did not like the handshake.
+            refused = isinstance(error, ConnectionRefusedError) or not broker.encrypted
+            layer: Layer = "tcp" if refused else "tls"
+            raise LinkError(layer, f"{host}:{port}: {error.strerror or error}") from None
         except OSError as error:
             raise LinkError("tcp", f"{host}:{port}: {error.strerror or error}") from None
 

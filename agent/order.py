@@ -1,6 +1,7 @@
 """Which reading goes next: the newest first, and beside it the backlog from new to old."""
 
-from agent.spool import Spool, Stored
+from agent.spool import Spool
+from agent.stored import Stored
 
 _TOP = 2**62
 

@@ -23,7 +23,8 @@ from agent.config import Broker
 from agent.link import Acknowledged, Link, LinkError, Received, Version
 from agent.order import Order
 from agent.report import MAX_PAYLOAD
-from agent.spool import Spool, Stored
+from agent.spool import Spool
+from agent.stored import Stored
 from agent.version import __version__
 
 MANY = 200
@@ -325,8 +326,7 @@ class Publisher:
                     del self._flights[message]
         self._attempt = 0
         self._patience = self._broker.confirm
-        with self._changed:
-            self._changed.notify_all()
+        self._tell(Condition(connected=True, problem=""))
 
     def _overdue(self, link: Link) -> None:
         """Send again what was not confirmed in time, each time more patiently."""
@@ -342,6 +342,9 @@ class Publisher:
         if link.greeting.commits:
             # The protocol forbids to repeat a message within a connection.
             raise LinkError("lost", "no confirmation: the centre or its database is not working")
+        topic = f"fenghuo/v1/{self._station}/ack"
+        problem = f"no confirmation on {topic}: is the centre working, may the station read it?"
+        self._tell(Condition(connected=True, problem=problem))
         for message in late:
             flight = self._flights.pop(message)
             for seq in flight.seqs:

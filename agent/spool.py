@@ -14,18 +14,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-import msgspec
-
 from agent.clock import Clock
 from agent.report import Report
+from agent.stored import Stored, Tally, body
 
 RING = 2_000
 """Readings kept in memory while the disk cannot be written."""
 
 MEGABYTE = 1_048_576
-LARGEST = 60_000
-"""Bytes of a single reading at most; it has to fit into one payload."""
-
 _PAGE = 4_096
 _SPARE = 16
 _SCHEMA = """
@@ -40,7 +36,6 @@ CREATE TABLE IF NOT EXISTS note (
 """
 
 log = logging.getLogger(__name__)
-_encoder = msgspec.json.Encoder()
 
 
 class SpoolError(Exception):
@@ -52,33 +47,6 @@ class SpoolError(Exception):
     def __init__(self, message: str, *, busy: bool = False) -> None:
         super().__init__(message)
         self.busy = busy
-
-
-class Stored(msgspec.Struct, frozen=True):
-    """A reading in the spool: its number, and the report as JSON without it."""
-
-    seq: int
-    body: bytes
-
-    @property
-    def numbered(self) -> bytes:
-        """The report as JSON, with its number."""
-        return b'{"seq":%d,%b' % (self.seq, self.body[1:])
-
-
-class Tally(msgspec.Struct, frozen=True):
-    """How the spool stands.
-
-    waiting: readings not yet confirmed. held: those of them that are in memory only.
-    lost: given up because the spool or the memory was full, since the spool was made.
-    refused: kept by the centre in quarantine; reason is that of the last.
-    """
-
-    waiting: int
-    held: int
-    lost: int
-    refused: int
-    reason: str
 
 
 class Spool:
@@ -124,9 +92,9 @@ class Spool:
         When it returns they are on the disk, or, while the disk cannot be written, in memory
         (`Tally.held`). Raises ValueError for a reading too large to be sent.
         """
-        bodies = [_body(report) for report in reports]
+        bodies = [body(report) for report in reports]
         with self._lock:
-            taken = [Stored(self._last + 1 + i, body) for i, body in enumerate(bodies)]
+            taken = [Stored(self._last + 1 + i, text) for i, text in enumerate(bodies)]
             if taken:
                 self._last = taken[-1].seq
             if mark:
@@ -174,7 +142,7 @@ class Spool:
             except sqlite3.Error as error:
                 self._trouble(error)
                 return found
-            found += [Stored(seq, body) for seq, body in rows if seq not in self._gone]
+            found += [Stored(*row) for row in rows if row[0] not in self._gone]
             return found[:limit]
 
     @property
@@ -425,13 +393,6 @@ class Spool:
         except sqlite3.Error as error:
             self._trouble(error)
         return found
-
-
-def _body(report: Report) -> bytes:
-    body = _encoder.encode(msgspec.structs.replace(report, seq=None))
-    if len(body) > LARGEST:
-        raise ValueError(f"a reading of {len(body)} bytes is too large to be sent ({LARGEST})")
-    return body
 
 
 def _code(error: Exception) -> int | None:

@@ -10,7 +10,8 @@ from agent.clock import Clock, plausible, text
 from agent.config import Config
 from agent.drivers import port
 from agent.publisher import Publisher
-from agent.spool import Spool, Tally
+from agent.spool import Spool
+from agent.stored import Tally
 
 _LONGEST_PAUSE = 60.0
 

@@ -89,30 +89,44 @@ class Dispatcher:
         self._clock = clock
         self._workers = workers
         self._poll = poll
-        self._number = secrets.randbelow(2**31 - 1) + 1
+        self._number = 0
         self._random = secrets.SystemRandom()
         self._flying: set[asyncio.Task[None]] = set()
-        self._done: list[tuple[Delivery, Receipt]] = []
+        self._turning: asyncio.Task[None] | None = None
+        self._done: list[tuple[int, Delivery, Receipt]] = []
         self._wake = asyncio.Event()
         self._look = 0.0
 
     async def serve(self, session: Connection) -> None:
         """Work until cancelled, or until the session is lost; then wait for what is under way."""
+        # A new one each time: what a lost transaction may have taken is left to be revived.
+        self._number = secrets.randbelow(2**31 - 1) + 1
         await session.set_autocommit(True)
-        await session.execute(_sql.live, {"kind": _KIND, "worker": self._number})
-        await session.execute("LISTEN fenghuo_delivery")
+        try:
+            await session.execute(_sql.live, {"kind": _KIND, "worker": self._number})
+            await session.execute("LISTEN fenghuo_delivery")
+            await self._work(session)
+        finally:
+            await self._finish()
+            with contextlib.suppress(psycopg.OperationalError):  # it may be what was lost
+                await session.execute(_sql.leave)
+                await session.set_autocommit(False)
+
+    async def _work(self, session: Connection) -> None:
         listening = asyncio.create_task(self._listen(session), name="fenghuo_delivery")
         try:
             while not listening.done():
                 self._wake.clear()
-                await self._turn()
+                # Shielded: what is marked as being sent must be sent, even when told to end.
+                self._turning = asyncio.create_task(self._turn(), name="dispatch")
+                await asyncio.shield(self._turning)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._poll):
                         await self._wake.wait()
             listening.result()
         finally:
             listening.cancel()
-            await self._finish()
+            await asyncio.wait([listening])
 
     async def _listen(self, session: Connection) -> None:
         try:
@@ -131,7 +145,7 @@ class Dispatcher:
             taken = await self._claim(conn, now)
         del self._done[: len(done)]
         for delivery in taken:
-            task = asyncio.create_task(self._send(delivery))
+            task = asyncio.create_task(self._send(delivery, self._number))
             self._flying.add(task)
             task.add_done_callback(self._landed)
 
@@ -155,10 +169,11 @@ class Dispatcher:
             "channels": list(self._channels),
         }
         async with conn.cursor(row_factory=dict_row) as cursor:
+            await cursor.execute(_sql.in_order)
             await cursor.execute(_sql.claim, values)
             return [msgspec.convert(row, Delivery) for row in await cursor.fetchall()]
 
-    async def _send(self, delivery: Delivery) -> None:
+    async def _send(self, delivery: Delivery, worker: int) -> None:
         channel = self._channels[delivery.channel]
         try:
             receipt = await channel.send(delivery, now=self._clock.now())
@@ -169,7 +184,7 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001 - a fault in one channel must not stop the others
             _log.exception("channel broke channel=%s delivery=%s", channel.name, delivery.id)
             receipt = self._unknown(channel, delivery, repr(error))
-        self._done.append((delivery, receipt))
+        self._done.append((worker, delivery, receipt))
 
     def _unknown(self, channel: Channel, delivery: Delivery, problem: str) -> Receipt:
         state: State = "queued" if channel.repeatable else "uncertain"
@@ -180,23 +195,25 @@ class Dispatcher:
         self._wake.set()
 
     async def _report(
-        self, conn: Connection, done: list[tuple[Delivery, Receipt]], now: dt.datetime
+        self, conn: Connection, done: list[tuple[int, Delivery, Receipt]], now: dt.datetime
     ) -> None:
         if not done:
             return
-        rows = [self._result(delivery, receipt, now) for delivery, receipt in done]
+        rows = [
+            (worker, *self._result(delivery, receipt, now)) for worker, delivery, receipt in done
+        ]
         ids, states, providers, problems, dues = (
             list(column) for column in zip(*rows, strict=True)
         )
         await conn.execute(
             _sql.report,
             {
+                "workers": workers,
                 "ids": ids,
                 "states": states,
                 "providers": providers,
                 "problems": problems,
                 "dues": dues,
-                "worker": self._number,
                 "now": now,
             },
         )
@@ -213,6 +230,8 @@ class Dispatcher:
 
     async def _finish(self) -> None:
         """Let what is under way end, and write it down."""
+        if self._turning is not None:
+            await asyncio.wait([self._turning], timeout=GRACE)
         if self._flying:
             _, late = await asyncio.wait(self._flying, timeout=GRACE)
             for task in late:

@@ -2,6 +2,10 @@
 -- Held as long as this session lives; whoever finds it free knows that the worker is gone.
 SELECT pg_advisory_lock(%(kind)s::integer, %(worker)s::integer);
 
+-- name: leave
+-- The session goes back to where it was borrowed.
+DO 'BEGIN UNLISTEN *; PERFORM pg_advisory_unlock_all(); END';
+
 -- name: revive
 -- What a dead worker was sending: again where that is harmless, otherwise nobody knows.
 UPDATE delivery SET
@@ -19,6 +23,11 @@ WHERE state = 'sending'
 -- A replay outruns its own dispatcher; what an exercise shows must not depend on its speed.
 UPDATE delivery SET state = 'expired', changed = %(now)s
 WHERE state = 'queued' AND NOT exercise AND expires <= %(now)s;
+
+-- name: in_order
+-- A hundred thousand rows can come in one commit, before the planner has seen one of them: it would
+-- sort them all for every handful that is taken, instead of reading the index from its beginning.
+SET LOCAL enable_sort = off;
 
 -- name: claim
 WITH due AS (
@@ -43,7 +52,8 @@ UPDATE delivery SET
     state = result.state, provider = coalesce(result.provider, delivery.provider),
     problem = result.problem, due = coalesce(result.due, delivery.due), changed = %(now)s
 FROM unnest(
-    %(ids)s::uuid[], %(states)s::text[], %(providers)s::text[], %(problems)s::text[], %(dues)s::timestamptz[]
-) AS result (id, state, provider, problem, due)
-WHERE delivery.id = result.id AND delivery.worker = %(worker)s
+    %(workers)s::integer[], %(ids)s::uuid[], %(states)s::text[], %(providers)s::text[],
+    %(problems)s::text[], %(dues)s::timestamptz[]
+) AS result (worker, id, state, provider, problem, due)
+WHERE delivery.id = result.id AND delivery.worker = result.worker
     AND delivery.state IN ('sending', 'uncertain');

@@ -218,7 +218,7 @@ def advance(
 
     A level rises at once. It falls when it was not met for ``terms.lower``, to the highest level
     that was met within that time; the event ends when nothing was met for ``terms.end``. A message
-    is renewed before it expires as long as its level stands; without data it is not, and expires.
+    is renewed when it would expire before its level falls; without data it is not, and expires.
     Raises ValueError where the case and the event are not of the same danger and place.
     """
     if running is None:
@@ -239,8 +239,7 @@ def advance(
     if level != known.level and (complete or at >= known.expires):
         return _move(known, Act.DOWNGRADE, level, at, terms)
     if _published(known):
-        stands = at - known.ground.seen < max(terms.lower, terms.end)
-        if stands and _renewal_due(known, at, terms):
+        if _renewal_due(known, at, terms):
             return _say(known, Act.UPDATE, at, terms)
         if at >= known.expires:
             return _end(known, Act.EXPIRE, at)
@@ -295,8 +294,10 @@ def _published(warning: Warning) -> bool:
 
 
 def _renewal_due(warning: Warning, at: dt.datetime, terms: Terms) -> bool:
+    """Say whether the newest message ends soon, and before the level that it speaks of."""
     rested = warning.sent is None or at - warning.sent >= terms.interval
-    return rested and warning.expires - at <= terms.margin
+    until = warning.ground.seen + max(terms.lower, terms.end)
+    return rested and warning.expires - at <= terms.margin and at < until >= warning.expires
 
 
 def _move(warning: Warning, act: Act, level: str, at: dt.datetime, terms: Terms) -> Step:

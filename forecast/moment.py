@@ -12,8 +12,9 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-GRACE: Final = 120
-"""Seconds a reading may be late before the one before it says nothing about the present."""
+PATIENCE: Final = 600
+"""A reading speaks for the present until the next is due; of short intervals for so many seconds,
+which is what slow lines take."""
 
 ENOUGH: Final = 0.9
 """Part of a window that readings must cover where a gap could make a condition look met."""
@@ -27,7 +28,7 @@ class Moment:
 
     A window of a station ends with the station's own newest reading, so that hourly stations
     are not judged by windows that they cannot fill. A newest reading older than its interval
-    says nothing about the present: the station then has no value, and meets nothing.
+    (and than `PATIENCE`) says nothing about the present: the station meets nothing.
     """
 
     def __init__(self, *, windows: Windows, at: int, offset: int, day_ends: int, back: int) -> None:
@@ -38,13 +39,14 @@ class Moment:
         self._back = back
         self._newest: dict[str, Newest] = {}
         self._values: dict[Condition, Floats] = {}
+        self._met: dict[Condition, Bools] = {}
         self._folds: dict[tuple[str, int, int], Fold] = {}
 
     def newest(self, element: str) -> Newest:
         """Give the newest values that still hold; nan and `NEVER` where there is none."""
         if element not in self._newest:
             found = self._windows.newest(element, at=self.at, back=self._back)
-            held = self.at - found.time < found.interval + GRACE
+            held = self.at - found.time < np.maximum(found.interval, PATIENCE)
             self._newest[element] = Newest(
                 np.where(held, found.value, np.nan),
                 np.where(held, found.time, NEVER),
@@ -73,7 +75,9 @@ class Moment:
 
     def met(self, condition: Condition) -> Bools:
         """Tell where the condition is met."""
-        return compare(self.value(condition), condition)
+        if condition not in self._met:
+            self._met[condition] = compare(self.value(condition), condition)
+        return self._met[condition]
 
     def going_on(self, condition: Condition) -> Bools:
         """Tell where a danger goes on: the window is at least the newest reading's interval."""

@@ -171,6 +171,7 @@ class _Chances:
         self._filters = filters
         self._expectation = expectation
         self._known: dict[Condition, Floats | None] = {}
+        self._together: dict[tuple[Condition, ...], Floats | None] = {}
 
     def of(self, condition: Condition) -> Floats | None:
         """Give the probability, or None where nothing can be expected of it."""
@@ -183,6 +184,11 @@ class _Chances:
 
         A condition of which nothing can be expected counts as it stands now.
         """
+        if group not in self._together:
+            self._together[group] = self._combine(group)
+        return self._together[group]
+
+    def _combine(self, group: tuple[Condition, ...]) -> Floats | None:
         parts = [self.of(condition) for condition in group]
         if all(part is None for part in parts):
             return None
@@ -228,7 +234,7 @@ def _judge(signal: Signal, moment: Moment, chances: _Chances) -> list[Finding]:
             highest["observed"][station] = (level, None)
         chance = _chance(level, chances)
         if chance is not None:
-            likely = (np.round(chance, 9) >= signal.probability) & ~reached
+            likely = (np.round(chance, 6) >= signal.probability) & ~reached
             for station in np.flatnonzero(likely).tolist():
                 highest["expected"][station] = (level, chance)
     found: list[Finding] = []

@@ -4,6 +4,7 @@ Bit ``k`` says that check ``k`` failed, bit ``8 + k`` that it was made. 0 is "no
 state of its own: the store keeps it as null. The raw value is never touched.
 """
 
+import math
 import tomllib
 from collections.abc import Mapping
 from enum import IntEnum
@@ -86,7 +87,7 @@ def range_code(element: str, value: float, interval: int = 60) -> int:
         value = value * 60 / max(interval, 60)
     if limits[0] <= value <= limits[1]:
         return _RANGE_PASSED
-    return _RANGE_FAILED if value == value else NOT_CHECKED  # noqa: PLR0124 - nan, and quick
+    return NOT_CHECKED if math.isnan(value) else _RANGE_FAILED
 
 
 def range_codes(

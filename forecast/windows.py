@@ -8,8 +8,8 @@ Readings lie in pages of ``resolution`` seconds, sorted by station and time. A p
 up once per element and is added up anew only when a reading in it changes, so a window costs
 one addition per page and station; the pages at its two edges are read row by row, which keeps
 every window exact to the second whatever the resolution. A repeated reading replaces itself, a
-corrected one its predecessor: nothing counts twice. A reading takes about 20 bytes and 8 more
-per element, in memory only until `forget`.
+corrected one its predecessor: nothing counts twice. A reading takes 24 bytes and 8 more for
+each element, a page 96 for each station and element in it; both until `forget`.
 
 A station is expected to report an element in one rhythm: a minute value and an hourly sum of
 the same rain both count.
@@ -78,13 +78,11 @@ class _Rows:
 
 @dataclass(frozen=True, slots=True)
 class _Sums:
-    """The same added up: one row for each station that has any."""
+    """The same added up, and the last of them: one row for each station that has any."""
 
-    station: Ints
     begin: Ints
-    end: Ints
     fold: Fold
-    last: Ints
+    last: _Rows
 
     @classmethod
     def of(cls, rows: _Rows) -> "_Sums":
@@ -100,29 +98,28 @@ class _Sums:
             high=np.maximum.reduceat(rows.value, first),
         )
         begin = np.minimum.reduceat(rows.time - rows.interval, first)
-        return cls(rows.station[first], begin, rows.time[last], fold, last)
+        return cls(begin, fold, rows[last])
 
 
 class _Page:
     """The readings whose time lies in one stretch of time."""
 
     def __init__(self, readings: Readings) -> None:
-        self._readings = readings
-        self._rows: dict[str, _Rows] = {}
+        self._readings = _slim(readings)
         self._sums: dict[str, _Sums | None] = {}
 
+    def __len__(self) -> int:
+        return len(self._readings)
+
     def merge(self, newer: Readings) -> None:
-        self._readings = _sorted(Readings.joined((self._readings, newer)))
-        self._rows.clear()
+        self._readings = _slim(_sorted(Readings.joined((self._readings, newer))))
         self._sums.clear()
 
     def rows(self, element: str) -> _Rows:
-        if element not in self._rows:
-            every = self._readings
-            rows = _Rows(every.station, every.time, every.interval, every.values[element])
-            present = ~np.isnan(rows.value)
-            self._rows[element] = rows if present.all() else rows[present]
-        return self._rows[element]
+        every = self._readings
+        rows = _Rows(every.station, every.time, every.interval, every.values[element])
+        present = ~np.isnan(rows.value)
+        return rows if present.all() else rows[present]
 
     def sums(self, element: str) -> _Sums | None:
         if element not in self._sums:
@@ -145,7 +142,7 @@ class Windows:
 
     def __len__(self) -> int:
         """Count the readings that are held."""
-        return sum(len(page._readings) for page in self._pages.values())  # noqa: SLF001 - its own
+        return sum(len(page) for page in self._pages.values())
 
     def put(self, readings: Readings) -> None:
         """Take readings in any order; one of the same station and time replaces the older one.
@@ -187,14 +184,13 @@ class Windows:
             sums = page.sums(element)
             if sums is None:
                 continue
-            rows = page.rows(element)
-            if sums.end.max() <= at:
-                rows = rows[sums.last]
-            else:
+            rows = sums.last
+            if rows.time.max() > at:
+                rows = page.rows(element)
                 rows = rows[rows.time <= at]
                 if not len(rows.station):
                     continue
-                rows = rows[_Sums.of(rows).last]
+                rows = _Sums.of(rows).last
             rows = rows[rows.time > at - back]
             value[rows.station] = rows.value
             time[rows.station] = rows.time
@@ -218,13 +214,14 @@ class Windows:
             sums = page.sums(element)
             if sums is None:
                 continue
-            since, until = start[sums.station], end[sums.station]
-            whole = (sums.begin >= since) & (sums.end <= until)
+            station, last = sums.last.station, sums.last.time
+            since, until = start[station], end[station]
+            whole = (sums.begin >= since) & (last <= until)
             _add(found, sums, whole)
-            partly = ~whole & (sums.end > since) & (sums.begin < until)
+            partly = ~whole & (last > since) & (sums.begin < until)
             if partly.any():
                 chosen = np.zeros(self.stations, np.bool_)
-                chosen[sums.station[partly]] = True
+                chosen[station[partly]] = True
                 rows = page.rows(element)
                 rows = rows[
                     chosen[rows.station]
@@ -233,7 +230,7 @@ class Windows:
                 ]
                 if len(rows.station):
                     edge = _Sums.of(rows)
-                    _add(found, edge, np.ones(len(edge.station), np.bool_))
+                    _add(found, edge, np.ones(len(edge.begin), np.bool_))
         return found
 
     def history(self, element: str, *, of: Bools, since: int, until: int) -> Iterator[_Rows]:
@@ -255,13 +252,20 @@ class Windows:
 
 
 def _add(found: Fold, sums: _Sums, chosen: Bools) -> None:
-    station, fold = sums.station[chosen], sums.fold
+    station, fold = sums.last.station[chosen], sums.fold
     found.count[station] += fold.count[chosen]
     found.covered[station] += fold.covered[chosen]
     found.total[station] += fold.total[chosen]
     found.weighted[station] += fold.weighted[chosen]
     found.low[station] = np.fmin(found.low[station], fold.low[chosen])
     found.high[station] = np.fmax(found.high[station], fold.high[chosen])
+
+
+def _slim(readings: Readings) -> Readings:
+    """Let a column without any value take no memory."""
+    nothing = np.broadcast_to(np.float64(np.nan), readings.station.shape)
+    values = {n: nothing if np.isnan(v).all() else v for n, v in readings.values.items()}
+    return Readings(readings.station, readings.time, readings.interval, values)
 
 
 def _sorted(readings: Readings) -> Readings:

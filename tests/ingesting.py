@@ -50,7 +50,7 @@ async def add_stations(url: str, names: Iterable[str], key: bytes | None = None)
 async def rows(url: str, query: str) -> list[tuple[Any, ...]]:
     connection = await connect(url, name="test", autocommit=True)
     cursor = await connection.execute(query)
-    found = await cursor.fetchall()
+    found = await cursor.fetchall() if cursor.description else []
     await connection.close()
     return found
 
@@ -92,7 +92,10 @@ class Ingesting:
         )
 
     async def rows(self, query: str) -> list[tuple[Any, ...]]:
-        return await rows(self.url, query)
+        return await rows(self.database.url, query)
+
+    async def rows_at(self, url: str, query: str) -> list[tuple[Any, ...]]:
+        return await rows(url, query)
 
 
 @asynccontextmanager
@@ -102,7 +105,7 @@ async def ingesting(url: str, *, source: str = "listener", **changes: Any) -> As
         parts = Ingesting(url, database, settings(**changes))
         origin = parts.listener if source == "listener" else parts.memory
         if origin is parts.listener:
-            parts.port = await parts.listener.open()
+            parts.port = parts.listener.open()
         pipeline = parts.pipeline(origin)
         tasks = [
             asyncio.create_task(origin.run(pipeline.deliver)),

@@ -9,6 +9,7 @@ from psycopg import sql
 from agent.elements import ELEMENTS
 from server.store.connection import Connection
 from server.store.partitions import Partitions
+from tests.support import eventually_async
 
 STORED = dt.datetime(2016, 7, 20, 12, tzinfo=dt.UTC)
 
@@ -39,6 +40,20 @@ async def commit(
             "INSERT INTO arrival (stored, stations, times) VALUES (%s, %s, %s)",
             (stored, [row.station for row in rows], [row.time for row in rows]),
         )
+
+
+async def readable(connection: Connection) -> None:
+    """Wait until nothing that writes elsewhere on the server holds back the log of commits."""
+
+    async def caught_up() -> bool:
+        cursor = await connection.execute(
+            "SELECT coalesce(max(xid) < pg_snapshot_xmin(pg_current_snapshot()), true) FROM arrival"
+        )
+        row = await cursor.fetchone()
+        await connection.commit()
+        return bool(row and row[0])
+
+    await eventually_async(caught_up)
 
 
 async def _write(connection: Connection, row: Row) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 from enum import IntFlag
 from typing import TYPE_CHECKING, cast
 
@@ -181,7 +182,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport.can_write_eof():
             # Closing with bytes unread would reset the connection, and our last word be lost:
             # read on, and drop it, until the client has closed.
-            self._transport.write_eof()
+            with suppress(OSError):  # the client is gone already
+                self._transport.write_eof()
             self._transport.resume_reading()
             self._hold = Hold.CLOSING
             self.deadline = self._listener.time() + CLOSE_SECONDS

@@ -6,6 +6,7 @@ It is no broker for everybody: a station speaks on its own topics and hears the 
 import asyncio
 import logging
 import secrets
+import socket
 import ssl
 from collections import deque
 from collections.abc import Sequence
@@ -27,6 +28,9 @@ from server.vitals import Vitals
 
 logger = logging.getLogger(__name__)
 
+BACKLOG = 4_096
+"""Connections that the kernel keeps while we are busy."""
+
 READ_BYTES = 65_536
 """Most bytes taken from one connection before the others have their turn."""
 
@@ -37,6 +41,7 @@ EXPIRY = 86_400.0
 """Seconds that a session waits for its client, at most."""
 
 FOREVER = 10 * 365 * 86_400.0
+SWEEP_SECONDS = 1.0
 RELEASED = 64
 """Connections that go on reading at once, when the queue has room again."""
 
@@ -58,7 +63,7 @@ class Listener:
         self._board = board
         self._doubles = Doubles(vitals)
         self._deliver: Deliver | None = None
-        self._server: asyncio.Server | None = None
+        self._socket: socket.socket | None = None
         self._connections: set[Connection] = set()
         self._sessions = Sessions(2 * settings.connections)
         self._subscribers: dict[str, set[Session]] = {}
@@ -70,32 +75,35 @@ class Listener:
 
     # The source.
 
-    async def open(self) -> int:
-        """Listen, and give the port. Raises OSError where that is not possible."""
-        loop = asyncio.get_running_loop()
-        secured = _tls(self.settings)
-        self._server = await loop.create_server(
-            lambda: Connection(self),
-            self.settings.host,
-            self.settings.port,
-            ssl=secured,
-            ssl_handshake_timeout=self.settings.connect_timeout if secured else None,
-            backlog=4_096,
-            start_serving=False,
+    def open(self) -> int:
+        """Take the port and give it; who connects is heard when `run` begins.
+
+        Raises OSError where the port cannot be had.
+        """
+        settings = self.settings
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        self._socket = socket.create_server(
+            (settings.host, settings.port), family=family, backlog=BACKLOG
         )
-        port: int = self._server.sockets[0].getsockname()[1]
+        port: int = self._socket.getsockname()[1]
         return port
 
     async def run(self, deliver: Deliver) -> None:
         """Serve until cancelled; then neither accept nor read any more."""
-        if self._server is None:
-            await self.open()
-        server = cast("asyncio.Server", self._server)
+        if self._socket is None:
+            self.open()
+        secured = _tls(self.settings)
         self._deliver = deliver
-        await server.start_serving()
+        server = await asyncio.get_running_loop().create_server(
+            lambda: Connection(self),
+            sock=self._socket,
+            ssl=secured,
+            ssl_handshake_timeout=self.settings.connect_timeout if secured else None,
+            backlog=BACKLOG,
+        )
         try:
             while True:
-                await asyncio.sleep(1)
+                await asyncio.sleep(SWEEP_SECONDS)
                 self._sweep()
         finally:
             server.close()
@@ -140,8 +148,8 @@ class Listener:
                 await self._deserted.wait()
         for will in self._wills.values():
             will.cancel()
-        if self._server is not None:
-            self._server.close()
+        if self._socket is not None:
+            self._socket.close()
 
     def send(self, station: str, kind: str, payload: bytes) -> int:
         """Send a message to whoever subscribed to the station's topic; give how many."""

@@ -138,7 +138,7 @@ class Reader:
         self._at = 0
         self._rest = bytearray()
         self._need = 0
-        self._topic_raw = b"\x00"  # no topic that can be
+        self._topic_raw: bytes | None = None
         self._topic = ""
 
     @property
@@ -173,6 +173,8 @@ class Reader:
             self._wait(2)
             return None
         first = data[at]
+        if not self.version and first != 0x10:
+            raise MalformedPacketError("the first packet must be CONNECT", Reason.PROTOCOL_ERROR)
         size = data[at + 1]
         body = at + 2
         if size > 0x7F:
@@ -186,10 +188,12 @@ class Reader:
                 f"a packet of {stop - at} bytes, the limit is {self.limit}", Reason.TOO_LARGE
             )
         if stop > end:
+            if first & 0xF0 != 0x30:
+                _kind(first, self.version)  # no waiting for what is wrong already
             self._wait(stop - at)
             return None
         self._at = stop
-        if first & 0xF0 == 0x30 and self.version:
+        if first & 0xF0 == 0x30:
             return self._publish(first, data, body, stop)
         return self._other(first, data, body, stop)
 
@@ -227,17 +231,7 @@ class Reader:
         )
 
     def _other(self, first: int, data: bytes, at: int, stop: int) -> Packet:
-        number, flags = first >> 4, first & 0x0F
-        if (number == Kind.CONNECT) == bool(self.version):
-            raise MalformedPacketError(
-                "a second CONNECT" if self.version else "the first packet must be CONNECT",
-                Reason.PROTOCOL_ERROR,
-            )
-        if number == Kind.AUTH and self.version == V5:
-            raise MalformedPacketError("AUTH without a method", Reason.PROTOCOL_ERROR)
-        if _FLAGS.get(Kind(number) if number else Kind.AUTH) != flags:
-            raise MalformedPacketError(f"a client does not send 0x{first:02x}")
-        match kind := Kind(number):
+        match kind := _kind(first, self.version):
             case Kind.CONNECT:
                 connect = _connect(data, at, stop)
                 self.version = connect.version
@@ -253,6 +247,19 @@ class Reader:
         if at != stop:
             raise MalformedPacketError("PINGREQ with a body")
         return _PING
+
+
+def _kind(first: int, version: int) -> Kind:
+    """Give the type of packet that begins so, if a client may send one now."""
+    number, flags = first >> 4, first & 0x0F
+    if number == Kind.CONNECT and version:
+        raise MalformedPacketError("a second CONNECT", Reason.PROTOCOL_ERROR)
+    if number == Kind.AUTH and version == V5:
+        raise MalformedPacketError("AUTH without a method", Reason.PROTOCOL_ERROR)
+    kind = Kind(number) if number else Kind.AUTH
+    if _FLAGS.get(kind) != flags:
+        raise MalformedPacketError(f"a client does not send 0x{first:02x}")
+    return kind
 
 
 def _about(data: bytes, at: int, stop: int) -> tuple[Properties, int]:

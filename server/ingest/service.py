@@ -104,7 +104,7 @@ async def _source(
 
     access = Access(keys, anonymous=settings.ingest.anonymous)
     listener = Listener(settings.ingest, access=access, board=board, clock=clock, vitals=vitals)
-    return listener, await listener.open()
+    return listener, listener.open()
 
 
 def _calm_collector() -> None:

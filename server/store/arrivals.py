@@ -1,13 +1,13 @@
 """The log of commits, read by each consumer at its own pace.
 
-A row of the log is read only when every transaction that began before its own has ended. So
-nothing can slip in behind a consumer, and every commit is seen once, whatever the timing.
+A row of the log is read only when every transaction that began to write before its own has ended.
+So nothing can slip in behind a consumer, and every commit is seen once, whatever the timing. The
+price: a transaction that writes for long, in whichever database of the server, holds all up.
 """
 
 import datetime as dt
 import logging
 from dataclasses import dataclass
-from typing import LiteralString
 
 import numpy as np
 
@@ -49,11 +49,19 @@ async def pending(connection: Connection, consumer: str, *, limit: int = 500) ->
     Where there is something, the consumer stays locked to the end of the transaction, so that a
     second worker of the same name waits. `advance` belongs into that same transaction.
     """
-    start = await _position(connection, _queries.position, consumer)
+    start = await position(connection, consumer)
     if await _last(connection, start, limit) is None:
         return _nothing(start)
-    await register(connection, consumer)
-    return await after(connection, await _position(connection, _queries.lock, consumer), limit)
+    row = await (await connection.execute(_queries.lock, (consumer,))).fetchone()
+    return await after(connection, Cursor(int(row[0]), row[1]) if row else start, limit)
+
+
+async def position(connection: Connection, consumer: str) -> Cursor:
+    """Give the consumer's place; one that is new is made known, so that the log waits for it."""
+    row = await (await connection.execute(_queries.position, (consumer,))).fetchone()
+    if row is None:
+        await register(connection, consumer)
+    return Cursor(int(row[0]), row[1]) if row else Cursor()
 
 
 async def after(connection: Connection, start: Cursor, limit: int = 500) -> Batch:
@@ -103,9 +111,18 @@ async def prune(connection: Connection, *, before: dt.datetime) -> int:
     return read + cursor.rowcount
 
 
-async def _position(connection: Connection, query: LiteralString, consumer: str) -> Cursor:
-    row = await (await connection.execute(query, (consumer,))).fetchone()
-    return Cursor(int(row[0]), row[1]) if row else Cursor()
+async def rebase(connection: Connection) -> bool:
+    """Begin the log anew where its transactions are of another server; say whether it was so.
+
+    A dump that is restored elsewhere carries numbers the new server has yet to reach. Every
+    consumer then reads what is left of the log once more, which changes nothing that was right.
+    """
+    row = await (await connection.execute(_queries.foreign)).fetchone()
+    if not row or not row[0]:
+        return False
+    await connection.execute(_queries.rebase)
+    await connection.execute(_queries.rewind)
+    return True
 
 
 async def _last(connection: Connection, start: Cursor, limit: int) -> tuple[Cursor, int] | None:

@@ -37,3 +37,13 @@ WHERE (xid, id) <= ALL (SELECT xid, arrival FROM consumer) AND EXISTS (SELECT FR
 
 -- name: prune_old
 DELETE FROM arrival WHERE stored < %s
+
+-- name: foreign
+SELECT greatest((SELECT max(xid) FROM arrival), (SELECT max(xid) FROM consumer))
+    >= pg_snapshot_xmax(pg_current_snapshot())
+
+-- name: rebase
+UPDATE arrival SET xid = '0'
+
+-- name: rewind
+UPDATE consumer SET xid = '0', arrival = 0

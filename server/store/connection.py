@@ -42,7 +42,7 @@ def parameters(url: str, *, name: str) -> dict[str, Any]:
             detail=str(error).strip(),
         ) from None
     ours = {
-        "application_name": f"fenghuo {name}",
+        "application_name": name if name.startswith("fenghuo") else f"fenghuo {name}",
         "connect_timeout": 10,
         "keepalives_idle": 30,
         "keepalives_interval": 10,

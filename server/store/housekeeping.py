@@ -20,9 +20,11 @@ from server.store.partitions import Partitions
 logger = logging.getLogger(__name__)
 
 HOURS_EVERY = 5.0
-DAYS_EVERY = 60.0
+DAYS_EVERY = 15.0
 SWEEP_EVERY = 600.0
-"""Seconds between looks at the hours, the days, and what is too old."""
+"""Least seconds between looks at the hours, the days, and what is too old."""
+SHARE = 0.1
+"""Of the time that each of them may be at work: with many stations the looks become rarer."""
 ARRIVAL_DAYS = 30
 """Days that the log of commits waits for a consumer that is away."""
 
@@ -31,7 +33,9 @@ _queries = Queries("server.store", "housekeeping.sql")
 
 async def serve(settings: Settings, *, clock: Clock) -> None:
     """Keep house until cancelled; needs ``settings.store.url``."""
-    async with await Database.open(settings.store.url, name="housekeeping", size=2) as database:
+    async with await Database.open(
+        settings.store.url, name="fenghuo housekeeping", size=2
+    ) as database:
         keeper = Housekeeping(database, settings, clock=clock)
         ready("keep")
         await keeper.run()
@@ -111,4 +115,5 @@ async def _repeat(work: Callable[[], Awaitable[None]], every: float) -> None:
             await work()
         except (psycopg.Error, StoreError) as error:
             logger.warning("housekeeping failed, tried again later: error=%s", error)
-        await asyncio.sleep(max(0.0, every - (time.monotonic() - started)))
+        took = time.monotonic() - started
+        await asyncio.sleep(max(every, took / SHARE) - took)

@@ -7,7 +7,7 @@ from importlib.resources import files
 import msgspec
 import psycopg
 
-from server.store import partitions
+from server.store import arrivals, partitions
 from server.store.connection import Connection, Kind, connect, probe
 from server.store.errors import StoreError
 
@@ -48,11 +48,15 @@ async def migrate(
     `connect`.
     """
     known = history() if known is None else known
-    connection = await connect(url, name="migrate", autocommit=True)
+    connection = await connect(url, name="fenghuo migrate", autocommit=True)
     try:
         await connection.execute("SET statement_timeout = 0")
         await connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
-        return await _bring(connection, known, chunk_days=chunk_days)
+        done = await _bring(connection, known, chunk_days=chunk_days)
+        async with connection.transaction():
+            if await arrivals.rebase(connection):
+                logger.warning("log of commits begun anew: the database comes from another server")
+        return done
     finally:
         await connection.close()
 

@@ -6,7 +6,7 @@ consumers of the log, so that the days, which cost more, can be looked at less o
 """
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,15 +50,13 @@ async def roll_hours(
 ) -> int:
     """Compute the hours touched by the next commits; give the number of commits, 0 at the end.
 
+    It commits by itself, in small steps. While another process does the same it gives 0.
     floor: where raw readings were dropped, up to when; hours and days that begin before it are
         left as they are.
     """
-    batch = await arrivals.pending(connection, HOURS, limit=limit)
-    if batch.size:
-        spans = calendar.distinct(batch.pairs.stations, [calendar.hours(batch.pairs.times)])
-        await _roll(connection, spans, hours=1, floor=floor)
-        await arrivals.advance(connection, HOURS, batch.cursor)
-    return batch.size
+    return await _consume(
+        connection, HOURS, lambda times: [calendar.hours(times)], hours=1, limit=limit, floor=floor
+    )
 
 
 async def roll_days(
@@ -69,16 +67,12 @@ async def roll_days(
     limit: int = 500,
     floor: dt.datetime | None = None,
 ) -> int:
-    """Compute the days touched by the next commits, one for each of ``day_ends`` (local times)."""
-    batch = await arrivals.pending(connection, DAYS, limit=limit)
-    if batch.size:
-        times = batch.pairs.times
-        each = [calendar.days(times, zone=zone, ends=ends) for ends in day_ends]
-        await _roll(
-            connection, calendar.distinct(batch.pairs.stations, each), hours=24, floor=floor
-        )
-        await arrivals.advance(connection, DAYS, batch.cursor)
-    return batch.size
+    """Do the same for days, one for each of ``day_ends`` (local times)."""
+
+    def each(times: NDArray[np.int64]) -> list[calendar.Span]:
+        return [calendar.days(times, zone=zone, ends=ends) for ends in day_ends]
+
+    return await _consume(connection, DAYS, each, hours=24, limit=limit, floor=floor)
 
 
 async def window(
@@ -115,14 +109,46 @@ async def window(
     return Rollups(**{name: column[order] for name, column in found.items()})
 
 
-async def _roll(
-    connection: Connection, spans: NDArray[np.int64], *, hours: int, floor: dt.datetime | None
-) -> None:
-    if floor is not None:
-        spans = spans[spans[:, 0] >= int(floor.timestamp())]
-    for first in range(0, len(spans), PART[hours]):
-        part = spans[first : first + PART[hours]]
-        await _write(connection, part, await _compute(connection, part, hours=hours), hours=hours)
+async def _consume(
+    connection: Connection,
+    consumer: str,
+    spans_of: Callable[[NDArray[np.int64]], list[calendar.Span]],
+    *,
+    hours: int,
+    limit: int,
+    floor: dt.datetime | None,
+) -> int:
+    """Read the log, compute, write, and move on in the log.
+
+    A transaction that writes holds up every reader of the log, the watch among them. So nothing is
+    written while the sums are computed, each part is committed by itself, and what keeps others
+    out is an advisory lock, not a locked row. A crash in between only means doing it once more.
+    """
+    row = await (await connection.execute(_queries.lock, (consumer,))).fetchone()
+    if not row or not row[0]:
+        await connection.commit()
+        return 0
+    try:
+        start = await arrivals.position(connection, consumer)
+        await connection.commit()
+        batch = await arrivals.after(connection, start, limit)
+        if batch.size:
+            spans = calendar.distinct(batch.pairs.stations, spans_of(batch.pairs.times))
+            if floor is not None:
+                spans = spans[spans[:, 0] >= int(floor.timestamp())]
+            for first in range(0, len(spans), PART[hours]):
+                part = spans[first : first + PART[hours]]
+                found = await _compute(connection, part, hours=hours)
+                await _write(connection, part, found, hours=hours)
+                await connection.commit()
+            await arrivals.advance(connection, consumer, batch.cursor)
+        await connection.commit()
+        return batch.size
+    finally:
+        if not connection.closed:  # otherwise the lock went with it
+            await connection.rollback()
+            await connection.execute(_queries.unlock, (consumer,))
+            await connection.commit()
 
 
 async def _compute(

@@ -1,3 +1,9 @@
+-- name: lock
+SELECT pg_try_advisory_lock(hashtext('fenghuo'), hashtext(%s))
+
+-- name: unlock
+SELECT pg_advisory_unlock(hashtext('fenghuo'), hashtext(%s))
+
 -- name: raw
 -- The wide rows of each span; what covers more than the span itself is not part of it.
 FROM unnest(%(starts)s::bigint[], %(ends)s::bigint[], %(stations)s::integer[])

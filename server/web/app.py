@@ -117,7 +117,7 @@ async def serve(settings: Settings, *, clock: Clock) -> None:
     Raises PortError where the port cannot be had, StoreError where the database cannot be used.
     """
     web = settings.web
-    with _bound(web.host, web.port) as listening:
+    with bound(web.host, web.port) as listening:
         async with await Database.open(settings.store.url, name="fenghuo web") as database:
             app = create(database, settings, clock)
             await run(app, listening)
@@ -168,7 +168,8 @@ def _tell(listening: socket.socket) -> None:
     ready("web", host=host, port=port)
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def bound(host: str, port: int) -> socket.socket:
+    """Take a port; 0 for any that is free. Raises PortError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

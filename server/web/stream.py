@@ -10,11 +10,15 @@ import collections
 import contextlib
 import logging
 import random
+import urllib.parse
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
+import psycopg
 from starlette.types import Receive, Scope, Send
+
+from server.store.errors import StoreError
 
 _log = logging.getLogger(__name__)
 
@@ -23,6 +27,9 @@ OUTBOX = 256
 
 PATIENCE = 20.0
 """Seconds that one write to a client may take before it is cut."""
+
+FAREWELL = 1.0
+"""Seconds for the last word to a client that is cut."""
 
 CLIENTS = 10_000
 """Open streams of one process."""
@@ -74,7 +81,12 @@ class Outbox:
         self._kept: collections.deque[bytes] = collections.deque()
         self._newest: dict[str, bytes | None] = {}
         self._wake = asyncio.Event()
-        self.cut = False
+        self.cut = asyncio.Event()
+
+    @property
+    def waiting(self) -> int:
+        """Warnings that were not taken yet."""
+        return len(self._kept)
 
     def keep(self, data: bytes) -> None:
         """Add an event that must arrive; too many waiting cut the client."""
@@ -90,16 +102,13 @@ class Outbox:
 
     def close(self) -> None:
         """Send nothing more."""
-        self.cut = True
-        self._wake.set()
+        self.cut.set()
 
     async def take(self) -> list[bytes]:
-        """Wait for events and give them, warnings first; nothing when the client is cut."""
-        while not (self._kept or self._newest or self.cut):
+        """Wait for events and give them, warnings first."""
+        while not (self._kept or self._newest):
             self._wake.clear()
             await self._wake.wait()
-        if self.cut:
-            return []
         if self._kept:
             return [self._kept.popleft()]
         newest, self._newest = self._newest, {}
@@ -153,15 +162,21 @@ class Hub:
         # From here on nothing is missed: what the source knows now, and what comes after it.
         until, first = self._source.serial, self._source.snapshot()
         self._clients.add(outbox)
-        writer = asyncio.create_task(self._write(outbox, send, _last(scope), until, first))
-        gone = asyncio.create_task(_gone(receive))
+        tasks = [
+            asyncio.create_task(self._write(outbox, send, _last(scope), until, first)),
+            asyncio.create_task(_gone(receive)),
+            # A writer that waits for a reader who takes nothing would not see it.
+            asyncio.create_task(outbox.cut.wait()),
+        ]
         try:
-            await asyncio.wait((writer, gone), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if outbox.cut.is_set():
+                await self._end(outbox, send)
         finally:
             self._clients.discard(outbox)
-            for task in (writer, gone):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(writer, gone, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _write(
         self, outbox: Outbox, send: Send, last: int | None, until: int, first: bytes
@@ -178,19 +193,23 @@ class Hub:
                     async for data in frames:
                         await body(data)
             await body(first)
-            while events := await outbox.take():
-                for data in events:
+            while True:
+                for data in await outbox.take():
                     await body(data)
-            if not self._closed:
-                self.cuts += 1
-                _log.warning("cut a stream: %s warnings waited for it", OUTBOX)
-        except TimeoutError:
-            self.cuts += 1
-            _log.warning("cut a stream: it took nothing for %.0f s", PATIENCE)
-            return
+        except (TimeoutError, StoreError, psycopg.Error) as error:
+            _log.warning("a stream ends: %s", error or f"nothing was taken for {PATIENCE:.0f} s")
+            outbox.close()
         except OSError:
-            return
-        await send({"type": "http.response.body"})
+            outbox.close()
+
+    async def _end(self, outbox: Outbox, send: Send) -> None:
+        """End a stream in order where the reader still takes something."""
+        if not self._closed:
+            self.cuts += 1
+            _log.warning("cut a stream waiting=%s", outbox.waiting)
+        with contextlib.suppress(TimeoutError, OSError):
+            async with asyncio.timeout(FAREWELL):
+                await send({"type": "http.response.body"})
 
 
 async def _refuse(send: Send, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
@@ -204,8 +223,13 @@ async def _gone(receive: Receive) -> None:
 
 
 def _last(scope: Scope) -> int | None:
-    """Give the number of the last event the client has; None where it says none, or nonsense."""
-    for name, value in scope["headers"]:
-        if name == b"last-event-id" and value.isdigit() and len(value) < 19:
+    """Give the number of the last event the client has; None where it says none, or nonsense.
+
+    The header is the browser's own; ``?last=`` is for a page that had to open the stream anew.
+    """
+    asked = urllib.parse.parse_qs(scope["query_string"]).get(b"last", [])
+    said = [value for name, value in scope["headers"] if name == b"last-event-id"]
+    for value in (*said, *asked):
+        if value.isdigit() and len(value) < 19:
             return int(value)
     return None

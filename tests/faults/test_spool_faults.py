@@ -29,7 +29,8 @@ number = 0
 print("ready", flush=True)
 while True:
     number += 1
-    seqs = spool.extend([Report(time, {"air_temperature": 20.0})] * (1 + number % 3), mark=str(number))
+    reports = [Report(time, {"air_temperature": 20.0})] * (1 + number % 3)
+    seqs = spool.extend(reports, mark=str(number))
     print("in", number, *seqs, flush=True)
     if number % 4 == 0:
         spool.confirm(seqs)

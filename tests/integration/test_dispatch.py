@@ -50,6 +50,14 @@ async def until(conn: psycopg.AsyncConnection[Any], **wanted: int) -> None:
     await eventually_async(reached, about=str(wanted))
 
 
+async def waiting(conn: psycopg.AsyncConnection[Any], attempts: int) -> bool:
+    """Say whether the only delivery waits after so many attempts."""
+    cursor = await conn.execute("SELECT state, attempts FROM delivery")
+    found = await cursor.fetchone()
+    await conn.rollback()
+    return found == ("queued", attempts)
+
+
 def always(state: State, problem: str = "") -> Callable[[Delivery], Receipt]:
     return lambda delivery: Receipt(delivery=delivery.id, state=state, problem=problem)
 
@@ -84,7 +92,7 @@ async def test_what_was_not_taken_is_tried_again_until_it_is_enough(plain_databa
         await announce(conn, exercise=False, channels=("sms",))
         async with dispatching(plain_database, memory, clock=clock):
             for attempt in range(1, dispatch.ATTEMPTS):
-                await eventually_async(lambda want=attempt: len(memory.sent) == want)
+                await eventually_async(lambda want=attempt: waiting(conn, want))
                 clock.time += dt.timedelta(seconds=dispatch.LONGEST_PAUSE)
             await until(conn, failed=1)
     assert len(memory.sent) == dispatch.ATTEMPTS
@@ -95,11 +103,10 @@ async def test_a_pause_before_trying_again(plain_database: str) -> None:
     async with await prepare(plain_database, people=1) as conn:
         await announce(conn, exercise=False, channels=("sms",))
         async with dispatching(plain_database, memory):
-            await until(conn, queued=1)
-            (row,) = await (await conn.execute("SELECT due, attempts FROM delivery")).fetchall()
-            if row[1]:
-                assert START + dt.timedelta(seconds=0.5) <= row[0] <= later(1)
-            await eventually_async(lambda: len(memory.sent) == 1)
+            await eventually_async(lambda: waiting(conn, 1))
+        cursor = await conn.execute("SELECT due FROM delivery")
+        ((due,),) = await cursor.fetchall()
+        assert dt.timedelta(seconds=0.5) <= due - START <= dt.timedelta(seconds=1)
     assert len(memory.sent) == 1
 
 
@@ -178,6 +185,50 @@ async def test_ending_waits_for_what_is_under_way(plain_database: str) -> None:
         async with dispatching(plain_database, slow):
             await slow.started.wait()
         assert await states(conn) == {"accepted": 1}
+
+
+async def test_told_to_end_at_any_moment_nothing_is_left_in_doubt(plain_database: str) -> None:
+    memory = Memory()
+    async with await prepare(plain_database, people=400) as conn:
+        await announce(conn, exercise=False, channels=("sms",))
+        for pause in range(12):
+            async with dispatching(plain_database, memory):
+                await asyncio.sleep(pause / 150)
+        async with dispatching(plain_database, memory):
+            await until(conn, accepted=400)
+    assert len(memory.sent) == 400
+
+
+async def test_a_borrowed_connection_is_given_back_as_it_was(plain_database: str) -> None:
+    async with await psycopg.AsyncConnection.connect(plain_database) as conn:
+        lent = asyncio.Event()
+
+        @asynccontextmanager
+        async def lend() -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+            lent.set()
+            yield conn
+
+        worker = dispatch.Dispatcher(
+            connector(plain_database), [ExercisePhone()], clock=Fixed(), workers=1, poll=0.05
+        )
+
+        async def borrow() -> None:
+            async with lend() as session:
+                await worker.serve(session)
+
+        task = asyncio.create_task(borrow())
+        await lent.wait()
+        await eventually_async(lambda: conn.autocommit)
+        await asyncio.sleep(0)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        assert not conn.autocommit
+        cursor = await conn.execute(
+            "SELECT (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'),"
+            " (SELECT count(*) FROM pg_listening_channels())"
+        )
+        assert await cursor.fetchone() == (0, 0)
 
 
 async def test_a_lost_session_is_replaced(plain_database: str) -> None:

@@ -9,6 +9,7 @@ from server.store import arrivals
 from server.store.arrivals import Cursor
 from server.store.connection import Connection, connect
 from server.store.database import Database
+from server.store.migrations import migrate
 from tests.rows import STORED
 from tests.support import eventually_async
 
@@ -74,7 +75,7 @@ async def test_what_was_rolled_back_is_read_again(opened: Database) -> None:
     async with opened.connection() as connection:
         await log(connection, 1)
     await settled(opened, 1)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError):  # noqa: PT012 - the block is what is tested
         async with opened.connection() as connection:
             batch = await arrivals.pending(connection, "test")
             await arrivals.advance(connection, "test", batch.cursor, T0)
@@ -131,6 +132,25 @@ async def test_prune_ends_the_wait_for_a_dead_consumer(opened: Database) -> None
         await arrivals.register(connection, "dead")
         await log(connection, 1)
         assert await arrivals.prune(connection, before=STORED + dt.timedelta(seconds=1)) == 1
+
+
+async def test_a_log_of_another_server_is_begun_anew(any_database: str) -> None:
+    """As after a restore: the numbers of the old server are far ahead of the new one's."""
+    async with await Database.open(any_database, name="test") as opened:
+        async with opened.connection() as connection:
+            await log(connection, 1)
+            await arrivals.advance(connection, "test", Cursor(10**15, 7), T0)
+            await connection.execute("UPDATE arrival SET xid = '1000000000000001'")
+        assert await take(opened) == []
+        assert await migrate(any_database) == []
+        assert await take(opened) == [1]
+        async with opened.connection() as connection:
+            await log(connection, 2)
+        async with opened.connection() as connection:
+            assert await arrivals.decided(connection, "test") == T0
+            assert not await arrivals.rebase(connection)
+        await settled(opened, 2)
+        assert await take(opened) == [2]
 
 
 def test_places_are_ordered() -> None:

@@ -64,7 +64,7 @@ async def test_a_block_commits_or_rolls_back(any_database: str) -> None:
     async with await Database.open(any_database, name="test") as database:
         async with database.connection() as connection:
             await connection.execute("INSERT INTO meta VALUES ('kept', '1')")
-        with pytest.raises(RuntimeError):
+        with pytest.raises(RuntimeError):  # noqa: PT012 - the block is what is tested
             async with database.connection() as connection:
                 await connection.execute("INSERT INTO meta VALUES ('lost', '1')")
                 raise RuntimeError

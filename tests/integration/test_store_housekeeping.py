@@ -55,7 +55,9 @@ async def test_sweep_keeps_what_it_is_told_to(any_database: str, keep_days: int)
             return await counted(database, "SELECT count(*) FROM arrival") == 0
 
         await eventually_async(swept)
-        assert await counted(database, "SELECT count(*) FROM observation") == (1 if keep_days else 2)
+        assert await counted(database, "SELECT count(*) FROM observation") == (
+            1 if keep_days else 2
+        )
         assert await counted(database, "SELECT count(*) FROM quarantine") == 1
         assert await counted(database, "SELECT count(*) FROM rollup WHERE hours = 1") >= 1
         assert await counted(database, "SELECT count(*) FROM rollup WHERE hours = 24") >= 2

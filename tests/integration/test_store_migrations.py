@@ -25,7 +25,9 @@ def test_two_processes_at_once(any_server: Server) -> None:
             "print(len(asyncio.run(migrate(sys.argv[1]))))"
         )
         both = [
-            subprocess.Popen([sys.executable, "-c", program, url], stdout=subprocess.PIPE, text=True)
+            subprocess.Popen(
+                [sys.executable, "-c", program, url], stdout=subprocess.PIPE, text=True
+            )
             for _ in range(2)
         ]
         applied = [process.communicate(timeout=60)[0] for process in both]
@@ -45,7 +47,9 @@ async def test_a_failed_migration_leaves_nothing_behind(any_server: Server) -> N
         with pytest.raises(Exception, match="division by zero"):
             await migrate(url, known=(*history(), bad))
         async with await connect(url, name="test") as connection:
-            cursor = await connection.execute("SELECT to_regclass('half'), max(number) FROM migration")
+            cursor = await connection.execute(
+                "SELECT to_regclass('half'), max(number) FROM migration"
+            )
             assert await cursor.fetchone() == (None, len(history()))
 
 

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 import numpy as np
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,8 +17,8 @@ from server.store import rollups
 from server.store.connection import Connection
 from server.store.database import Database
 from server.store.partitions import Partitions
-from tests.rows import Row, commit
-from tests.servers.databases import Server, in_thread
+from tests.rows import Row, commit, readable
+from tests.servers.databases import in_thread
 
 ZONE = "Europe/Berlin"
 ENDS = ("20:00", "08:00")
@@ -96,9 +97,7 @@ def total(name: str, group: list[tuple[Row, float]]) -> Sum | None:
     if element.speed:
         speed = element.speed
         group = [
-            (row, value)
-            for row, value in group
-            if speed in row.values and speed not in row.quality
+            (row, value) for row, value in group if speed in row.values and speed not in row.quality
         ]
     if not group:
         return None
@@ -136,10 +135,11 @@ async def stored(connection: Connection) -> dict[Key, Sum]:
 
 
 async def roll(connection: Connection) -> None:
+    await readable(connection)
     while await rollups.roll_hours(connection, limit=2):
-        await connection.commit()
+        pass
     while await rollups.roll_days(connection, zone=ZONE, day_ends=ENDS, limit=2):
-        await connection.commit()
+        pass
 
 
 def same(found: dict[Key, Sum], expected: dict[Key, Sum]) -> None:
@@ -158,6 +158,11 @@ async def scenario(url: str, batches: list[list[Row]], *, each: bool) -> None:
     async with await Database.open(url, name="test") as database:
         partitions = Partitions(database.kind, chunk_days=7)
         rows: dict[tuple[int, dt.datetime], Row] = {}
+        async with database.connection() as connection:
+            for table in ("observation", "observation_rare", "arrival", "consumer", "rollup"):
+                await connection.execute(
+                    psycopg.sql.SQL("DELETE FROM {}").format(psycopg.sql.Identifier(table))
+                )
         for batch in batches:
             last = {(row.station, row.time): row for row in batch}
             rows |= last
@@ -176,10 +181,9 @@ async def scenario(url: str, batches: list[list[Row]], *, each: bool) -> None:
 )
 @given(batches=commits, each=st.booleans())
 def test_any_order_of_arrivals_gives_what_the_raw_rows_say(
-    any_server: Server, batches: list[list[Row]], each: bool
+    any_database: str, batches: list[list[Row]], each: bool
 ) -> None:
-    with any_server.fresh() as url:
-        in_thread(scenario(url, batches, each=each))
+    in_thread(scenario(any_database, batches, each=each))
 
 
 async def test_window_gives_hours_as_columns(any_database: str) -> None:
@@ -223,7 +227,66 @@ async def test_what_retention_took_away_does_not_change_the_sums(any_database: s
         async with database.connection() as connection:
             await commit(connection, partitions, [late])
         async with database.connection() as connection:
+            await readable(connection)
             floor = T0 + dt.timedelta(days=3)
             assert await rollups.roll_hours(connection, floor=floor) == 1
             assert await rollups.roll_days(connection, zone=ZONE, day_ends=ENDS, floor=floor) == 1
             assert await stored(connection) == before != {}
+
+
+async def test_computing_does_not_hold_up_the_log(any_database: str) -> None:
+    """Other readers of the log go on while sums are computed: no transaction id is taken."""
+    async with await Database.open(any_database, name="test") as database:
+        partitions = Partitions(database.kind, chunk_days=7)
+        row = Row(station=1, time=T0, values={"air_temperature": 4.0})
+        async with database.connection() as connection:
+            await commit(connection, partitions, [row])
+        async with database.connection() as connection:
+            await readable(connection)
+            taken = []
+            compute = rollups._compute
+
+            async def spied(used: Connection, *given: object, **named: object) -> object:
+                cursor = await used.execute("SELECT pg_current_xact_id_if_assigned()")
+                taken.append(await cursor.fetchone())
+                return await compute(used, *given, **named)  # type: ignore[arg-type]
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(rollups, "_compute", spied)
+                assert await rollups.roll_hours(connection) == 1
+            assert taken == [(None,)]
+
+
+async def test_one_process_at_a_time(any_database: str) -> None:
+    async with await Database.open(any_database, name="test") as database:
+        partitions = Partitions(database.kind, chunk_days=7)
+        row = Row(station=1, time=T0, values={"air_temperature": 4.0})
+        async with database.connection() as connection:
+            await commit(connection, partitions, [row])
+        async with database.connection() as first, database.connection() as second:
+            await readable(first)
+            await first.execute(rollups._queries.lock, (rollups.HOURS,))
+            assert await rollups.roll_hours(second) == 0
+            await first.execute(rollups._queries.unlock, (rollups.HOURS,))
+            assert await rollups.roll_hours(second) == 1
+            assert await rollups.roll_hours(first) == 0  # the lock was given back, nothing is left
+
+
+async def test_a_failure_in_the_middle_is_made_good(any_database: str) -> None:
+    async with await Database.open(any_database, name="test") as database:
+        partitions = Partitions(database.kind, chunk_days=7)
+        row = Row(station=1, time=T0, values={"air_temperature": 4.0})
+        async with database.connection() as connection:
+            await commit(connection, partitions, [row])
+        async with database.connection() as connection:
+            await readable(connection)
+
+            async def broken(*_: object, **__: object) -> None:
+                await connection.execute("SELECT 1/0")
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(rollups, "_write", broken)
+                with pytest.raises(psycopg.errors.DivisionByZero):
+                    await rollups.roll_hours(connection)
+            assert await rollups.roll_hours(connection) == 1
+            assert len(await stored(connection)) == 1

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import threading
 from collections.abc import Callable
 from typing import Self
@@ -56,6 +57,9 @@ class BehindBroker:
         self._ready = threading.Event()
         self._client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
         self._client.on_message = self._on_message
+        self._client.on_socket_open = lambda _client, _data, sock: sock.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+        )
         self._client.on_subscribe = lambda *_: self._ready.set()
         self._broker = broker
 
@@ -129,7 +133,7 @@ class Listening:
             clock=SystemClock(),
             vitals=vitals,
         )
-        self.port = await listener.open()
+        self.port = listener.open()
 
         def deliver(delivery: Delivery) -> bool:
             if not self.away:

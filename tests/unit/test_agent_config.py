@@ -91,7 +91,7 @@ def test_wrong_configuration_names_the_key(
 
 
 def test_missing_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="station.toml: not there"):
+    with pytest.raises(ConfigError, match=r"station\.toml: not there"):
         config.load(tmp_path / "station.toml", {})
     text = GOOD.replace("mqtt://", "mqtts://").replace("[driver]", 'authority = "ca.pem"\n[driver]')
     with pytest.raises(ConfigError, match=r"broker\.authority: the file .*ca\.pem is not there"):

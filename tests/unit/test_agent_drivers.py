@@ -79,7 +79,7 @@ def row(minute: int, value: str = "") -> str:
 
 def test_drivers_are_entry_points_and_an_unknown_one_is_named(tmp_path: Path) -> None:
     assert {"replay", "simulator", "table"} <= set(port.names())
-    with pytest.raises(DriverError, match="no driver 'modbus'; there are: .*simulator"):
+    with pytest.raises(DriverError, match=r"no driver 'modbus'; there are: .*simulator"):
         port.make("modbus", {}, site(tmp_path))
 
 

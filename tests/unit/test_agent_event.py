@@ -76,7 +76,7 @@ def test_bundled_event_is_cut_by_days_only() -> None:
 def test_bundled_stations_have_chinese_names_and_a_note_on_their_places() -> None:
     with (BUNDLED / "stations.csv").open(encoding="utf-8") as file:
         names = [row["zh"] for row in csv.DictReader(file)]
-    assert names == "奥体中心 昌平 定陵 东四 官园 古城 怀柔 农展馆 顺义 天坛 万柳 万寿西宫".split()
+    assert "".join(names) == "奥体中心昌平定陵东四官园古城怀柔农展馆顺义天坛万柳万寿西宫"
     assert "approximate" in (BUNDLED / "README.md").read_text("utf-8")
 
 

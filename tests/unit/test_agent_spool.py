@@ -8,7 +8,8 @@ import pytest
 
 from agent.order import Order
 from agent.report import Report, decode
-from agent.spool import LARGEST, Spool, SpoolError
+from agent.spool import Spool, SpoolError
+from agent.stored import LARGEST
 
 NOON = dt.datetime(2026, 7, 20, 12, tzinfo=dt.UTC)
 TOP = 2**62

@@ -207,7 +207,9 @@ def _changed(path: str, value: object) -> dict[str, Any]:
     place: Any = table
     for step in way:
         place = place[int(step)] if isinstance(place, list) else place[step]
-    if value is None:
+    if isinstance(place, list):
+        place[int(last)] = value
+    elif value is None:
         del place[last]
     else:
         place[last] = value

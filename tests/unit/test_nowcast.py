@@ -91,13 +91,16 @@ def test_rain_met(criteria: Criteria, rain: list[float], level: str | None) -> N
 @pytest.mark.parametrize(
     ("rain", "expected"),
     [
-        ([5.0, 5.0, 5.0, 12.0], [("yellow", "expected")]),  # 10 + 3 × 12 < 50, 15+36 = 51 in 6 h
-        ([5.0, 5.0, 5.0, 11.6], []),  # 49.8 within 3 h
+        ([5.0, 5.0, 5.0, 8.7], []),  # 15 + 4 × 8.7 = 49.8 in 12 h
+        ([5.0, 5.0, 5.0, 8.75], [("blue", "expected")]),
+        ([5.0, 5.0, 5.0, 9.9], [("blue", "expected")]),  # 10 + 4 × 9.9 = 49.6 in 6 h
+        ([5.0, 5.0, 5.0, 10.0], [("yellow", "expected")]),
         ([3.0, 3.0, 3.9, 20.0], []),  # not yet proved: 9.9 mm before the last hour
         ([3.0, 3.0, 4.0, 20.0], [("orange", "expected")]),
         ([DRY, DRY, DRY, 49.0], []),  # a burst
         ([20.0, 20.0, 10.0, DRY], []),  # over
-        ([3.0, 10.0, 36.0, 44.0], [("orange", "observed")]),  # 90 + ceiling 20: red needs 2 × 44
+        ([3.0, 10.0, 35.9, 44.0], [("orange", "observed")]),  # 79.9 and at most 20 in an hour
+        ([3.0, 10.0, 36.0, 44.0], [("orange", "observed"), ("red", "expected")]),
     ],
 )
 def test_rain_expected(
@@ -255,7 +258,7 @@ def test_a_finding_tells_where_it_comes_from(criteria: Criteria) -> None:
 
 @pytest.mark.parametrize(
     ("age", "interval", "holds"),
-    [(0, 60, True), (179, 60, True), (180, 60, False), (3_600, HOUR, True), (3_720, HOUR, False)],
+    [(0, 60, True), (599, 60, True), (600, 60, False), (3_599, HOUR, True), (3_600, HOUR, False)],
 )
 def test_an_old_reading_says_nothing_about_now(
     criteria: Criteria, age: int, interval: int, *, holds: bool
@@ -291,9 +294,12 @@ def _storm() -> list[list[Row]]:
         hour: list[Row] = [(0, end, HOUR, {RAIN: amount, GUST: 10.0 + i, AIR: 25.0 - i})]
         for part in range(6):
             time = end - 3_000 + part * 600
-            hour.append((1, time, 600, {RAIN: amount / 6, GUST: 11.0 + i + part / 10}))
-        for part in range(20):
-            hour.append((2, end - 3_420 + part * 180, 180, {RAIN: amount / 20, WIND: 9.0 + i}))
+            values = {RAIN: amount / 6, GUST: 11.0 + i + part / 10}
+            hour.append((1, time, 600, values))
+        hour += [
+            (2, end - 3_420 + part * 180, 180, {RAIN: amount / 20, WIND: 9.0 + i})
+            for part in range(20)
+        ]
         batches.append(hour)
     return batches
 

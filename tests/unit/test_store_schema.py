@@ -12,8 +12,12 @@ from server.store.partitions import TABLES, fill
 
 def test_columns_are_the_wide_elements_and_then_their_quality() -> None:
     text = history()[0].text
-    table = text[text.index("CREATE TABLE observation (") : text.index("PRIMARY KEY (station, time)")]
-    columns = re.findall(r"^ +\"?(\w+)\"? +(?:real|smallint|integer|timestamptz)", table, re.M)
+    table = text[
+        text.index("CREATE TABLE observation (") : text.index("PRIMARY KEY (station, time)")
+    ]
+    columns = re.findall(
+        r"^ +\"?(\w+)\"? +(?:real|smallint|integer|timestamptz)", table, re.MULTILINE
+    )
     assert columns[columns.index("altitude") + 1 :] == [*WIDE, *(f"{name}_q" for name in WIDE)]
 
 
@@ -33,4 +37,6 @@ def test_only_the_partition_clause_depends_on_the_kind(kind: Kind) -> None:
     assert text.count("PARTITION BY RANGE (time)") == (len(TABLES) if kind is Kind.PLAIN else 0)
     hypertables = [line for line in text.splitlines() if "create_hypertable" in line]
     assert len(hypertables) == (0 if kind is Kind.PLAIN else len(TABLES))
-    assert all("3 days" in line and "create_default_indexes => false" in line for line in hypertables)
+    assert all(
+        "3 days" in line and "create_default_indexes => false" in line for line in hypertables
+    )

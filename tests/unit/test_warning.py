@@ -69,6 +69,12 @@ CASES = [
      [(0, "issue", "orange"), (2, "downgrade", "blue"), (3, "upgrade", "orange")]),
     ("prolonged while it goes on", [(hour, "blue") for hour in range(10)],
      [(0, "issue", "blue"), (4, "update", "blue"), (8, "update", "blue")]),
+    ("not prolonged for the last hour of its hold",
+     [*((hour, "blue") for hour in range(4)), (4, ""), (5, "")],
+     [(0, "issue", "blue"), (5, "cancel", "blue")]),
+    ("prolonged when its hold outlives the message",
+     [(0, "blue"), (5, "blue"), (6, "")],
+     [(0, "issue", "blue"), (5, "update", "blue")]),
     ("a new event after the end", [(0, "blue"), (2, ""), (3, "yellow")],
      [(0, "issue", "blue"), (2, "cancel", "blue"), (3, "issue", "yellow")]),
 ]  # fmt: skip

@@ -76,7 +76,7 @@ READ = {
     ),
     ("en", "observed", Act.ISSUE): (
         "EXERCISE Sample Weather Bureau: Orange rainstorm warning for Haidian: "
-        "rain 62.5 mm in 3 h. Do not cross water. Leave gullies and low ground."
+        "rain 62.5 mm in 3 h at Haidian by 08:00 on 20 Jul. Leave low ground; do not cross water."
     ),
 }
 

@@ -125,6 +125,7 @@ CREATE TABLE delivery (
     CHECK (exercise = (channel = 'exercise'))
 );
 CREATE INDEX delivery_due ON delivery (priority, due, id) WHERE state = 'queued';
+CREATE INDEX delivery_late ON delivery (expires) WHERE state = 'queued' AND NOT exercise;
 CREATE INDEX delivery_sending ON delivery (worker) WHERE state = 'sending';
 CREATE INDEX delivery_subscriber ON delivery (subscriber, changed);
 

@@ -1,0 +1,29 @@
+"""kill -9 of each role in the middle of the event: nothing lost, nothing double, same warnings."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.demo import Demo, outcome
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return outcome(Demo(tmp_path_factory.mktemp("undisturbed"), "--fast").finish())
+
+
+@pytest.mark.parametrize("role", ["ingest", "watch", "alert", "agents"])
+def test_a_killed_role_changes_nothing(
+    undisturbed: dict[str, Any], tmp_path: Path, role: str
+) -> None:
+    demo = Demo(tmp_path, "--pace", "36000")
+    demo.reach(34)
+    os.kill(demo.pid(role), signal.SIGKILL)
+    demo.reach(44)
+    os.kill(demo.pid(role), signal.SIGKILL)
+    summary = demo.finish()
+    assert f"restarting child={role}" in demo.said()
+    assert outcome(summary) == undisturbed
