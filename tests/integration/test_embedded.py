@@ -15,7 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from server.store import embedded
+from server.store import embedded, programs
 from server.store.child import IdentityError
 from server.store.embedded import NEW_SPACE, OLD_SPACE, Embedded
 from server.store.errors import EmbeddedError
@@ -224,7 +224,7 @@ def test_a_disk_that_fills_up_is_explained(tmp_path: Path) -> None:
     program = """
 import sys
 from pathlib import Path
-from server.store import embedded
+from server.store import embedded, programs
 embedded.NEW_SPACE = 0
 try:
     embedded.Embedded(Path(sys.argv[1])).start()
@@ -252,7 +252,7 @@ def test_wrong_settings_are_explained(folder: Path) -> None:
 
 
 def test_missing_programs_are_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "_wheel", lambda: None)
+    monkeypatch.setattr(programs, "wheel", lambda: None)
     assert refusal(Embedded(tmp_path / "postgres")).code == "binaries"
 
 

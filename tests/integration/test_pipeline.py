@@ -42,6 +42,14 @@ BAD = [
     (payload(report(NOW + dt.timedelta(hours=1))), "time", "s in the future"),
     (payload(report(dt.datetime(1970, 1, 1, tzinfo=dt.UTC))), "time", "a clock that was never set"),
     (b'{"time":"2026-01-01T00:00:00","values":{"air_temperature":1}}', "time", "has no zone"),
+    (
+        b'{"time":"0001-01-01T00:00:00+14:00","values":{"air_temperature":1}}',
+        "time",
+        "a clock that was never set",
+    ),
+    (b'{"time":"9999-12-31T23:59:59-14:00","values":{"air_temperature":1}}', "time", "future"),
+    (b'{"values":' + b"[" * 40_000 + b"]" * 20_000, "json", ""),
+    (b'{"deep":' + b"[" * 30_000 + b"]" * 30_000 + b"}", "json", "nested too deeply"),
     (b'{"reports":[' + b" " * 66_000 + b"]}", "size", "the limit is 65536"),
     (payload(report(values={})), "empty", "values is empty"),
     (payload(report(revision=40_000)), "form", "outside 0 to 32767"),
@@ -61,7 +69,7 @@ async def test_bad_input_is_kept_with_its_reason_and_disturbs_nothing(url: str) 
             assert raw == (sent[:1_024] if reason == "size" else sent)
         stored = await ingest.rows("SELECT count(*) FROM observation")
         assert stored == [(len(BAD),)]
-        assert ingest.vitals.get("quarantined", reason="time") == 3
+        assert ingest.vitals.get("quarantined", reason="time") == 5
 
 
 async def test_a_bad_report_leaves_its_neighbours_alone(url: str) -> None:
