@@ -202,7 +202,7 @@ class Dispatcher:
         rows = [
             (worker, *self._result(delivery, receipt, now)) for worker, delivery, receipt in done
         ]
-        ids, states, providers, problems, dues = (
+        workers, ids, states, providers, problems, dues = (
             list(column) for column in zip(*rows, strict=True)
         )
         await conn.execute(

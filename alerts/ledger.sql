@@ -94,7 +94,7 @@ FROM warning
 JOIN LATERAL (
     SELECT DISTINCT ON (level) level, door, sent, number
     FROM message
-    WHERE message.warning = warning.id AND act IN ('issue', 'upgrade', 'downgrade')
+    WHERE message.warning = warning.id AND act IN ('issue', 'upgrade')
     ORDER BY level, number
 ) AS first ON true
 ORDER BY warning.opened, warning.hazard, warning.region, first.number;

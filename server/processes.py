@@ -195,6 +195,7 @@ class Group:
             _log.warning("restarting child=%s code=%s deaths=%s", child.name, code, len(deaths))
             await asyncio.sleep(0.1 * 2 ** (len(deaths) - 1))
             await child.start(wait_ready=not until_success)
+            _log.info("started child=%s pid=%s", child.name, child.pid)
 
     async def stop(self) -> None:
         """End all children, the last started first."""

@@ -139,7 +139,7 @@ def _print(found: dict[str, Any], *, as_json: bool, terminal: Terminal) -> None:
         return
     for warning in found["warnings"]:
         levels = ", ".join(
-            f"{terminal.text('warning.level.' + step['level'])} {step['opened']}"
+            f"{terminal.text('warning.level.' + step['level'] + '.name')} {step['opened']}"
             for step in warning["levels"]
         )
         hazard = terminal.text("warning.hazard." + warning["hazard"])

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tests.support import eventually
 
@@ -36,6 +36,13 @@ class Demo:
                 },
             )
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
     def said(self) -> str:
         return self._err.read_text("utf-8", "replace")
 
@@ -53,7 +60,8 @@ class Demo:
         return [int(pid) for name, pid in _STARTED.findall(self.said()) if name == role][-1]
 
     def finish(self) -> dict[str, Any]:
-        out, _ = self._process.communicate(timeout=SECONDS)
+        with self:
+            out, _ = self._process.communicate(timeout=SECONDS)
         assert self._process.returncode == 0, self.said()
         summary: dict[str, Any] = json.loads(out)
         return summary

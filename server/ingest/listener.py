@@ -92,11 +92,12 @@ class Listener:
         """Serve until cancelled; then neither accept nor read any more."""
         if self._socket is None:
             self.open()
+        door = cast("socket.socket", self._socket)
         secured = _tls(self.settings)
         self._deliver = deliver
         server = await asyncio.get_running_loop().create_server(
             lambda: Connection(self),
-            sock=self._socket,
+            sock=door,
             ssl=secured,
             ssl_handshake_timeout=self.settings.connect_timeout if secured else None,
             backlog=BACKLOG,

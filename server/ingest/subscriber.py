@@ -216,9 +216,9 @@ class _Link:
         await self._client.__aenter__()
 
     async def subscribe(self, filters: list[str]) -> None:
-        granted = await self._client.subscribe([(name, 1) for name in filters])
+        granted: Any = await self._client.subscribe([(name, 1) for name in filters])
         for name, code in zip(filters, granted, strict=True):
-            if (code if isinstance(code, int) else code.value) >= 0x80:
+            if int(code if isinstance(code, int) else code.value) >= 0x80:
                 raise aiomqtt.MqttError(f"the broker refuses the subscription to {name}")
 
     async def broken(self) -> None:

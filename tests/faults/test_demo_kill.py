@@ -19,11 +19,10 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_a_killed_role_changes_nothing(
     undisturbed: dict[str, Any], tmp_path: Path, role: str
 ) -> None:
-    demo = Demo(tmp_path, "--pace", "36000")
-    demo.reach(34)
-    os.kill(demo.pid(role), signal.SIGKILL)
-    demo.reach(44)
-    os.kill(demo.pid(role), signal.SIGKILL)
-    summary = demo.finish()
-    assert f"restarting child={role}" in demo.said()
+    with Demo(tmp_path, "--pace", "36000") as demo:
+        for step in (34, 44):
+            demo.reach(step)
+            os.kill(demo.pid(role), signal.SIGKILL)
+        summary = demo.finish()
+        assert demo.said().count(f"restarting child={role}") == 2
     assert outcome(summary) == undisturbed

@@ -52,7 +52,7 @@ readings = st.builds(
         quality=dict.fromkeys(set(found) & set(failed), FAILED),
     ),
     st.integers(1, 2),
-    st.integers(0, 6 * 36),
+    st.sampled_from([0, 1, 6, 7, 40, 41, 60, 100, 120, 216]),  # few, so that corrections happen
     st.sampled_from([60, 600, 3_600, 10_800]),
     values,
     st.lists(st.sampled_from(USED), max_size=2),
@@ -184,6 +184,13 @@ def test_any_order_of_arrivals_gives_what_the_raw_rows_say(
     any_database: str, batches: list[list[Row]], each: bool
 ) -> None:
     in_thread(scenario(any_database, batches, each=each))
+
+
+async def test_a_correction_can_leave_nothing(any_database: str) -> None:
+    time = T0 + dt.timedelta(minutes=10)
+    first = Row(station=1, time=time, values={"air_temperature": 4.0, "precipitation_amount": 1.0})
+    second = Row(station=1, time=time, values={"precipitation_amount": 1.0})
+    await scenario(any_database, [[first], [second]], each=True)
 
 
 async def test_window_gives_hours_as_columns(any_database: str) -> None:
