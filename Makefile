@@ -29,6 +29,7 @@ check: install  ## format, lint, types, import rule: seconds
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/mypy
 	@$(BIN)/pytest -q tests/unit/test_import_rule.py
+	@if [ -d server/console/node_modules ] && command -v npm >/dev/null; then npm --prefix server/console run --silent check; fi
 
 bench: install  ## the benchmark table of the README and bench/results.json (ONLY=ingest for a part)
 	@$(BIN)/python -m tests.servers.prepare

@@ -87,7 +87,7 @@ def decode(payload: bytes) -> list[Report | Refusal]:
         return [_read(payload)]
     try:
         parts = _many.decode(payload).reports
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return [Refusal("json", f"not a JSON list of reports: {error}", payload)]
     if not parts:
         return [Refusal("empty", "the list of reports is empty", payload)]
@@ -102,7 +102,7 @@ def _read(raw: bytes) -> Report | Refusal:
         report = _one.decode(raw)
     except msgspec.ValidationError as error:
         return Refusal("form", f"{error}", raw, _seq(raw))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Refusal("json", f"not UTF-8 JSON: {error}", raw)
     wrong = _fault(report)
     return Refusal(*wrong, raw, report.seq) if wrong else report
@@ -138,5 +138,5 @@ def _fault(report: Report) -> tuple[str, str] | None:
 def _seq(raw: bytes) -> int | None:
     try:
         return _numbered.decode(raw).seq
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return None

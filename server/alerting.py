@@ -21,9 +21,9 @@ async def serve(settings: Settings, *, clock: Clock) -> None:
         for name in settings.alerts.channels:
             if name != Sms.name:
                 raise SettingsError(f"alerts.channels: no channel {name!r}, there is: {Sms.name}")
-            sms = _sms(settings)
-            stack.push_async_callback(sms.close)
-            channels.append(sms)
+            channel = sms(settings)
+            stack.push_async_callback(channel.close)
+            channels.append(channel)
         database = await Database.open(settings.store.url, name="fenghuo alert")
         stack.push_async_callback(database.close)
         ready("alert")
@@ -36,7 +36,8 @@ async def serve(settings: Settings, *, clock: Clock) -> None:
             )
 
 
-def _sms(settings: Settings) -> Sms:
+def sms(settings: Settings) -> Sms:
+    """Give the SMS channel; make it inside the event loop, and close it. Raises SettingsError."""
     twilio = settings.twilio
     for name in ("account", "token", "sender"):
         if not getattr(twilio, name):

@@ -56,6 +56,8 @@ def main() -> None:
         terminal.error(f"command.error.{error.key}", **error.values)
     except ChildError as error:
         terminal.error("command.error.child", reason=error)
+    except OSError as error:
+        terminal.error("command.error.refused", reason=error)
     except StoreError as error:
         terminal.error(f"store.{error.code}", **error.values)
     sys.exit(1)

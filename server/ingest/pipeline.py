@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import psycopg
 
-from agent.report import Refusal, decode
+from agent.report import decode
 from server.clock import Clock
 from server.ingest.batch import Batch, Place
 from server.ingest.columns import arrange
@@ -76,10 +76,7 @@ class Pipeline:
 
     def deliver(self, delivery: Delivery) -> bool:
         """Take a delivery; False when the queue is full."""
-        try:
-            delivery.items = decode(delivery.payload)
-        except RecursionError:
-            delivery.items = [Refusal("json", "nested too deeply", delivery.payload)]
+        delivery.items = decode(delivery.payload)
         self._waiting.append(delivery)
         self._reports += len(delivery.items)
         self._bytes += len(delivery.payload)

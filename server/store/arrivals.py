@@ -97,18 +97,19 @@ async def decided(connection: Connection, consumer: str) -> dt.datetime | None:
     return row[0] if row else None
 
 
-async def prune(connection: Connection, *, before: dt.datetime) -> int:
-    """Delete what every consumer has read, and whatever was stored before ``before``.
+async def prune(connection: Connection, *, read: dt.datetime, any_: dt.datetime) -> int:
+    """Delete what every consumer has read of before ``read``, and whatever is of before ``any_``.
 
+    What is newer than ``read`` is kept for readers that nobody knows of, as the web's stream.
     Gives the number of rows. A consumer that was away for so long has lost its place and must
     begin anew from the observations.
     """
-    cursor = await connection.execute(_queries.prune_read)
-    read = cursor.rowcount
-    cursor = await connection.execute(_queries.prune_old, (before,))
+    cursor = await connection.execute(_queries.prune_read, (read,))
+    done = cursor.rowcount
+    cursor = await connection.execute(_queries.prune_old, (any_,))
     if cursor.rowcount:
-        logger.warning("arrivals dropped unread: rows=%d before=%s", cursor.rowcount, before)
-    return read + cursor.rowcount
+        logger.warning("arrivals dropped unread: rows=%d before=%s", cursor.rowcount, any_)
+    return done + cursor.rowcount
 
 
 async def rebase(connection: Connection) -> bool:

@@ -32,8 +32,10 @@ ON CONFLICT (name) DO UPDATE
 SET xid = excluded.xid, arrival = excluded.arrival, time = coalesce(excluded.time, consumer.time)
 
 -- name: prune_read
+-- The newest row stays: it tells when something last arrived.
 DELETE FROM arrival
 WHERE (xid, id) <= ALL (SELECT xid, arrival FROM consumer) AND EXISTS (SELECT FROM consumer)
+    AND stored < %s AND id < (SELECT max(id) FROM arrival)
 
 -- name: prune_old
 DELETE FROM arrival WHERE stored < %s

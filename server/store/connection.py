@@ -37,8 +37,6 @@ def parameters(url: str, *, name: str) -> dict[str, Any]:
     except psycopg.ProgrammingError as error:
         raise StoreError(
             "url",
-            "store.url is not a PostgreSQL URL ({detail}): "
-            "write postgresql://user:password@host:5432/database",
             detail=str(error).strip(),
         ) from None
     ours = {
@@ -71,8 +69,6 @@ async def connect(url: str, *, name: str, autocommit: bool = False) -> Connectio
         await connection.close()
         raise StoreError(
             "old",
-            "the database is PostgreSQL {found}, Fenghuo needs {needed} or newer: "
-            "upgrade it, or leave store.url empty for the embedded server",
             found=version // 10_000,
             needed=OLDEST,
         )
@@ -106,8 +102,6 @@ def _refused(arguments: dict[str, Any], error: psycopg.OperationalError) -> Stor
     if "authentication failed" in said or "no password supplied" in said:
         return StoreError(
             "password",
-            "the database at {host}:{port} refuses user {user}: check the name and the password "
-            "in store.url",
             host=host,
             port=port,
             user=user,
@@ -115,8 +109,6 @@ def _refused(arguments: dict[str, Any], error: psycopg.OperationalError) -> Stor
     if "does not exist" in said:
         return StoreError(
             "missing",
-            "the database {database} or the user {user} does not exist at {host}:{port}: "
-            "create it, or correct store.url",
             host=host,
             port=port,
             user=user,
@@ -124,7 +116,6 @@ def _refused(arguments: dict[str, Any], error: psycopg.OperationalError) -> Stor
         )
     return StoreError(
         "unreachable",
-        "no database answers at {host}:{port} ({detail}): start it, or correct store.url",
         host=host,
         port=port,
         detail=said,

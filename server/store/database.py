@@ -61,7 +61,6 @@ class Database:
         except PoolTimeout:
             raise StoreError(
                 "busy",
-                "no connection to the database within {seconds} s: it is away or overloaded",
                 seconds=round(POOL_SECONDS),
             ) from None
         try:

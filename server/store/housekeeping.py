@@ -25,6 +25,8 @@ SWEEP_EVERY = 600.0
 """Least seconds between looks at the hours, the days, and what is too old."""
 SHARE = 0.1
 """Of the time that each of them may be at work: with many stations the looks become rarer."""
+ARRIVAL_MINUTES = 10
+"""Minutes that the log of commits keeps what has been read."""
 ARRIVAL_DAYS = 30
 """Days that the log of commits waits for a consumer that is away."""
 
@@ -90,7 +92,11 @@ class Housekeeping:
         await self.hours()
         await self.days()
         async with self._database.connection() as connection:
-            await arrivals.prune(connection, before=now - dt.timedelta(days=ARRIVAL_DAYS))
+            await arrivals.prune(
+                connection,
+                read=now - dt.timedelta(minutes=ARRIVAL_MINUTES),
+                any_=now - dt.timedelta(days=ARRIVAL_DAYS),
+            )
         async with self._database.connection() as connection:
             oldest = now - dt.timedelta(days=self._store.keep_quarantine_days)
             await connection.execute(_queries.prune_quarantine, (oldest,))

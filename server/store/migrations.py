@@ -100,8 +100,6 @@ def _compare(known: tuple[Migration, ...], applied: dict[int, tuple[str, str]]) 
     if later > newest:
         raise StoreError(
             "newer",
-            "the database was written by a newer Fenghuo (its schema is {later}, this one knows "
-            "{newest}): install that version again, or restore an older backup",
             later=later,
             newest=newest,
         )
@@ -110,8 +108,6 @@ def _compare(known: tuple[Migration, ...], applied: dict[int, tuple[str, str]]) 
         if digest != migration.digest:
             raise StoreError(
                 "changed",
-                "the migration {name} is not what was applied to this database: an applied file "
-                "is never edited, put it back and add a new one",
                 name=name,
             )
 
@@ -131,6 +127,4 @@ async def _extend(connection: Connection) -> None:
         if connection.closed:
             raise StoreError(
                 "extension",
-                "TimescaleDB is installed but not loaded: add it to shared_preload_libraries "
-                "and restart the database, or remove the package",
             ) from None

@@ -22,7 +22,7 @@ from server.clock import Clock, SystemClock
 from server.processes import ready
 from server.settings import Settings
 from server.store.database import Database
-from server.web import health, notices, observations, pages, problems
+from server.web import health, notices, observations, pages, problems, receipts
 from server.web.context import Context
 from server.web.live import Live
 
@@ -83,6 +83,7 @@ def create(
     app.include_router(health.router(context))
     app.include_router(observations.router(context))
     app.include_router(notices.router(context, criteria))
+    app.include_router(receipts.router(context))
     app.include_router(pages.router(context))
     app.router.routes.append(Route("/stream", live.hub, include_in_schema=False))
     app.mount("/static", StaticFiles(directory=pages.STATIC, check_dir=False))

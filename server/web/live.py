@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import psycopg
 
+from alerts import board
 from alerts.queries import Queries
 from server import exercise, vitals
 from server.clock import Clock
@@ -18,7 +19,6 @@ from server.store.connection import Connection
 from server.store.database import Database
 from server.store.errors import StoreError
 from server.wakeup import Wakeup
-from server.web import warnings
 from server.web.recent import ELEMENTS, FIELDS, HOURS, Recent
 from server.web.stream import Hub, frame
 
@@ -187,10 +187,10 @@ class Live:
             self._recent.put(
                 await observations.window(conn, start=start, end=None, elements=ELEMENTS)
             )
-            self.serial = await warnings.serial(conn)
-            found = await warnings.find(conn, ended_after=self.now - ENDED)
+            self.serial = await board.serial(conn)
+            found = await board.find(conn, ended_after=self.now - ENDED)
             self._warnings = {item["id"]: item for item in found}
-            self._phone = {item["id"]: item for item in await warnings.phone(conn, limit=PHONE)}
+            self._phone = {item["id"]: item for item in await board.phone(conn, limit=PHONE)}
             self._vitals = await vitals.read(conn)
             missed = await self._events(conn, serial, self.serial) if serial else []
         # Pages that stayed while the database was away get what they missed.
@@ -218,7 +218,7 @@ class Live:
         return len(rows) == COMMITS
 
     async def _look_at_messages(self, conn: Connection) -> None:
-        until = await warnings.serial(conn)
+        until = await board.serial(conn)
         if until > self.serial:
             frames = await self._events(conn, self.serial, until)
             for number, data in frames:
@@ -227,12 +227,12 @@ class Live:
                 self.hub.keep(data)
 
     async def _look_at_states(self, conn: Connection) -> None:
-        running = {item["id"]: item for item in await warnings.find(conn, running=True)}
+        running = {item["id"]: item for item in await board.find(conn, running=True)}
         changed = [item for id_, item in running.items() if self._warnings.get(id_) != item]
         if changed:
             self._warnings.update(running)
             self._offer("state", {"warnings": changed})
-        texts = {item["id"]: item for item in await warnings.phone(conn, limit=PHONE)}
+        texts = {item["id"]: item for item in await board.phone(conn, limit=PHONE)}
         fresh = [item for id_, item in texts.items() if self._phone.get(id_) != item]
         if fresh:
             self._phone = texts
@@ -272,10 +272,10 @@ class Live:
 
     async def _events(self, conn: Connection, after: int, until: int) -> list[tuple[int, bytes]]:
         """Give a page of warning events: each message with the present state of its warning."""
-        rows = await warnings.messages(conn, after=after, until=until)
+        rows = await board.messages(conn, after=after, until=until)
         if not rows:
             return []
-        found = await warnings.find(conn, ids=list({warning for _, _, warning in rows}))
+        found = await board.find(conn, ids=list({warning for _, _, warning in rows}))
         by_id = {item["id"]: item for item in found}
         self._warnings.update(by_id)
         frames = []

@@ -8,9 +8,8 @@ import msgspec
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from alerts import regions
+from alerts import board, regions
 from forecast.criteria import HAZARDS, LEVELS, Criteria
-from server.web import warnings
 from server.web.answers import GeoJson, Json, moment, one_of
 from server.web.context import Context
 from server.web.problems import Problem
@@ -30,7 +29,7 @@ def router(context: Context, criteria: Criteria) -> APIRouter:
         region: str | None = None,
         level: str | None = None,
         ended_after: Annotated[str | None, Query(description="ISO 8601 with zone")] = None,
-        limit: Annotated[int, Query(ge=1, le=warnings.MOST)] = 200,
+        limit: Annotated[int, Query(ge=1, le=board.MOST)] = 200,
     ) -> Response:
         """Give each event once: its present state, the evidence, and the chain of its messages."""
         one_of(state, name="state", allowed=("running", "ended"))
@@ -38,7 +37,7 @@ def router(context: Context, criteria: Criteria) -> APIRouter:
         one_of(level, name="level", allowed=LEVELS)
         after = moment(ended_after, name="ended_after", default=_ALWAYS)
         async with context.database.connection() as conn:
-            found = await warnings.find(
+            found = await board.find(
                 conn,
                 running=None if state is None else state == "running",
                 hazard=hazard,
@@ -54,7 +53,7 @@ def router(context: Context, criteria: Criteria) -> APIRouter:
         """Give one event."""
         wanted = _uuid(identifier)
         async with context.database.connection() as conn:
-            found = await warnings.find(conn, ids=[wanted]) if wanted else []
+            found = await board.find(conn, ids=[wanted]) if wanted else []
         if not found:
             raise Problem(404, f"no warning {identifier!r}")
         return Json(found[0])
@@ -89,11 +88,11 @@ def router(context: Context, criteria: Criteria) -> APIRouter:
     async def phone(
         subscriber: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
         region: str | None = None,
-        limit: Annotated[int, Query(ge=1, le=warnings.MOST)] = 100,
+        limit: Annotated[int, Query(ge=1, le=board.MOST)] = 100,
     ) -> Response:
         """Show the exercise phone: messages that never leave this machine."""
         async with context.database.connection() as conn:
-            found = await warnings.phone(conn, subscriber=subscriber, region=region, limit=limit)
+            found = await board.phone(conn, subscriber=subscriber, region=region, limit=limit)
         return Json({"messages": found})
 
     @api.get("/cap/{identifier}.xml")
@@ -101,7 +100,7 @@ def router(context: Context, criteria: Criteria) -> APIRouter:
         """Give the CAP 1.2 document of a message, byte for byte as it was published."""
         wanted = _uuid(identifier)
         async with context.database.connection() as conn:
-            found = await warnings.cap(conn, wanted) if wanted else None
+            found = await board.cap(conn, wanted) if wanted else None
         if found is None:
             raise Problem(404, f"no message {identifier!r}")
         # A published message never changes.

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from starlette.responses import FileResponse, HTMLResponse, Response
 
-from server.web import warnings
+from alerts import board
 from server.web.answers import Json
 from server.web.context import Context
 from server.web.problems import Problem
@@ -52,7 +52,7 @@ def router(context: Context) -> APIRouter:
         """Show the warnings in force to everybody; works without JavaScript."""
         language = _language(request)
         async with context.database.connection() as conn:
-            found = await warnings.find(conn, running=True)
+            found = await board.find(conn, running=True)
         text = templates.get_template("public.html").render(
             _public(context, found, language=language)
         )

@@ -204,7 +204,7 @@ def test_another_version_is_explained(folder: Path) -> None:
 
 def test_a_missing_password_is_explained(folder: Path) -> None:
     (folder / "password").unlink()
-    assert refusal(Embedded(folder)).code == "password"
+    assert refusal(Embedded(folder)).code == "secret"
 
 
 @pytest.mark.parametrize(("first", "needed"), [(True, NEW_SPACE), (False, OLD_SPACE)])

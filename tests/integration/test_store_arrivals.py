@@ -111,27 +111,31 @@ async def test_the_decided_time_stays_unless_it_is_given(opened: Database) -> No
         assert await arrivals.decided(connection, "test") == T0
 
 
-async def test_prune_keeps_what_somebody_has_not_read(opened: Database) -> None:
+async def test_prune_keeps_what_somebody_has_not_read_and_the_newest(opened: Database) -> None:
+    long_ago, later = STORED - dt.timedelta(days=1), STORED + dt.timedelta(seconds=1)
     async with opened.connection() as connection:
         await log(connection, 1)
-    await settled(opened, 1)
-    long_ago = STORED - dt.timedelta(days=1)
     async with opened.connection() as connection:
-        assert await arrivals.prune(connection, before=long_ago) == 0  # nobody is known
+        await log(connection, 2)
+    await settled(opened, 2)
+    async with opened.connection() as connection:
+        assert await arrivals.prune(connection, read=later, any_=long_ago) == 0  # nobody is known
         await arrivals.register(connection, "slow")
-    assert await take(opened) == [1]
+    assert await take(opened) == [1, 2]
     async with opened.connection() as connection:
-        assert await arrivals.prune(connection, before=long_ago) == 0  # slow has not read it
+        assert await arrivals.prune(connection, read=later, any_=long_ago) == 0  # slow has not
         batch = await arrivals.pending(connection, "slow")
         await arrivals.advance(connection, "slow", batch.cursor)
-        assert await arrivals.prune(connection, before=long_ago) == 1
+        assert await arrivals.prune(connection, read=long_ago, any_=long_ago) == 0  # too new
+        assert await arrivals.prune(connection, read=later, any_=long_ago) == 1
 
 
 async def test_prune_ends_the_wait_for_a_dead_consumer(opened: Database) -> None:
+    later = STORED + dt.timedelta(seconds=1)
     async with opened.connection() as connection:
         await arrivals.register(connection, "dead")
         await log(connection, 1)
-        assert await arrivals.prune(connection, before=STORED + dt.timedelta(seconds=1)) == 1
+        assert await arrivals.prune(connection, read=later, any_=later) == 1
 
 
 async def test_a_log_of_another_server_is_begun_anew(any_database: str) -> None:

@@ -50,11 +50,11 @@ def _install_chromium() -> Path:
     apt = ["apt-get"]
     if os.geteuid() != 0:
         if subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode:
-            raise PrepareError("Chromium is missing: sudo apt-get install chromium")
+            raise PrepareError("Chromium is missing: sudo apt-get install chromium fonts-noto-cjk")
         apt = ["sudo", "apt-get"]
     print("tests: installing Chromium with apt", file=sys.stderr, flush=True)
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    install = [*apt, "install", "-y", "--no-install-recommends", "chromium"]
+    install = [*apt, "install", "-y", "--no-install-recommends", "chromium", "fonts-noto-cjk"]
     for argv in (install, [*apt, "update"], install):  # lists may be missing, or old
         done = subprocess.run(argv, capture_output=True, text=True, env=quiet, check=False)
         if argv is install and done.returncode == 0:

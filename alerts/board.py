@@ -1,23 +1,23 @@
-"""Warnings as resources: the present state of each event beside the chain of its messages."""
+"""What is there to be seen: each warning's state beside its chain of messages, and the phone."""
 
 import datetime as dt
 import uuid
 from collections.abc import Sequence
 from typing import Any
 
+import psycopg
 from psycopg.rows import dict_row
 
 from alerts.queries import Queries
-from server.store.connection import Connection
 
-_sql = Queries("server.web", "warnings.sql")
+_sql = Queries("alerts", "board.sql")
 
 MOST = 1_000
 """Warnings, or messages of the phone, in one answer."""
 
 
 async def find(
-    conn: Connection,
+    conn: psycopg.AsyncConnection[Any],
     *,
     ids: Sequence[uuid.UUID] | None = None,
     running: bool | None = None,
@@ -51,20 +51,20 @@ def _resource(row: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-async def cap(conn: Connection, message: uuid.UUID) -> bytes | None:
+async def cap(conn: psycopg.AsyncConnection[Any], message: uuid.UUID) -> bytes | None:
     """Give the CAP document of a message, byte for byte as it was signed."""
     row = await (await conn.execute(_sql.cap, {"id": message})).fetchone()
     return None if row is None else str(row[0]).encode()
 
 
-async def serial(conn: Connection) -> int:
+async def serial(conn: psycopg.AsyncConnection[Any]) -> int:
     """Give the running number of the newest message; 0 before any."""
     row = await (await conn.execute(_sql.serial)).fetchone()
     return 0 if row is None else int(row[0])
 
 
 async def messages(
-    conn: Connection, *, after: int, until: int, limit: int = 200
+    conn: psycopg.AsyncConnection[Any], *, after: int, until: int, limit: int = 200
 ) -> list[tuple[int, uuid.UUID, uuid.UUID]]:
     """Give (running number, message, warning) with after < number <= until, in order."""
     cursor = await conn.execute(_sql.messages, {"after": after, "until": until, "limit": limit})
@@ -72,7 +72,11 @@ async def messages(
 
 
 async def phone(
-    conn: Connection, *, subscriber: int | None = None, region: str | None = None, limit: int = 100
+    conn: psycopg.AsyncConnection[Any],
+    *,
+    subscriber: int | None = None,
+    region: str | None = None,
+    limit: int = 100,
 ) -> list[dict[str, Any]]:
     """Give what the exercise phone shows, the oldest first; never a message to a real recipient."""
     async with conn.cursor(row_factory=dict_row) as cursor:
