@@ -37,6 +37,7 @@ from server.settings import Settings
 from server.store import arrivals, observations, stations
 from server.store.connection import Connection
 from server.store.database import Database
+from server.store.errors import StoreError
 from server.store.stations import Station
 from server.wakeup import Wakeup
 
@@ -84,11 +85,11 @@ async def serve(settings: Settings, *, clock: Clock) -> None:
                     watch = await Watch.open(conn, criteria, desk, settings.watch.silence, clock)
                 while not await watch.outdated(database):
                     async with database.connection() as conn:
-                        more = await watch.turn(conn)
-                    if not more:
-                        await asyncio.sleep(REST)
+                        done = await watch.turn(conn)
+                    await asyncio.sleep(REST)
+                    if done:
                         await wakeup.wait(settings.watch.poll)
-            except psycopg.Error as error:
+            except (psycopg.Error, StoreError) as error:
                 # Memory may be ahead of the store now: begin again from what is committed.
                 _log.warning("turn rolled back error=%s", error)
                 await asyncio.sleep(settings.watch.poll)
@@ -168,7 +169,7 @@ class Watch:
         return bool(places != self._places or members != self._members)
 
     async def turn(self, conn: Connection) -> bool:
-        """Take what was committed, decide, and say whether there is more to take.
+        """Take what was committed, decide, and say whether that was all.
 
         The caller's transaction holds all of it.
         """
@@ -177,12 +178,14 @@ class Watch:
         batch = await arrivals.pending(conn, CONSUMER, limit=LIMIT)
         if batch.size:
             self._take(await observations.readings(conn, batch.pairs, self._nowcast.elements))
-        more = batch.size == LIMIT
         if event is None:
-            moments = [now] if not more and now > self._decided else []
+            done = batch.size < LIMIT
+            due = {now}
         else:
+            # What is committed may not be readable yet: nothing is decided without all of it.
+            done = not await arrivals.unread(conn, batch.cursor)
             due = {time for time in self._undecided if time <= now} | {now}
-            moments = [] if more else sorted(time for time in due if time > self._decided)
+        moments = sorted(time for time in due if time > self._decided) if done else []
         for moment in moments:
             await self._decide(conn, moment, as_exercise=event is not None)
         if moments:
@@ -192,7 +195,7 @@ class Watch:
             time = dt.datetime.fromtimestamp(self._decided, dt.UTC) if self._decided else None
             await arrivals.register(conn, CONSUMER)
             await arrivals.advance(conn, CONSUMER, batch.cursor, time)
-        return more
+        return done
 
     def _take(self, columns: observations.Columns) -> None:
         """Put readings into memory, in the nowcast's order of stations."""

@@ -76,6 +76,13 @@ async def after(connection: Connection, start: Cursor, limit: int = 500) -> Batc
     return Batch(cursor=end, size=size, pairs=Pairs(found["station"], found["time"]))
 
 
+async def unread(connection: Connection, cursor: Cursor) -> bool:
+    """Say whether anything is committed after a place, readable already or not."""
+    found = await connection.execute(_queries.unread, (str(cursor.xid), cursor.arrival))
+    row = await found.fetchone()
+    return bool(row and row[0])
+
+
 async def advance(
     connection: Connection, consumer: str, cursor: Cursor, time: dt.datetime | None = None
 ) -> None:

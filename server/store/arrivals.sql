@@ -22,6 +22,9 @@ FROM (
 ORDER BY number DESC
 LIMIT 1
 
+-- name: unread
+SELECT EXISTS (SELECT FROM arrival WHERE (xid, id) > (%s::xid8, %s))
+
 -- name: readings
 FROM arrival AS a, unnest(a.stations, a.times) AS u (station, time)
 WHERE (a.xid, a.id) > (%s::xid8, %s) AND (a.xid, a.id) <= (%s::xid8, %s)

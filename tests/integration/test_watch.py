@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import AsyncIterator, Sequence
 
+import psycopg
 import pytest
 
 from agent.elements import ELEMENTS
@@ -17,7 +18,8 @@ from server.store import stations
 from server.store.database import Database
 from server.store.partitions import Partitions
 from server.watch import Watch
-from tests.rows import Row, commit, readable
+from tests.rows import Row, commit
+from tests.support import eventually_async
 
 START = dt.datetime(2016, 7, 20, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
@@ -65,10 +67,11 @@ class Place:
             return await Watch.open(conn, CRITERIA, DESK, 7_200, EventClock(START))
 
     async def turn(self, watch: Watch) -> None:
-        async with self.database.connection() as conn:
-            await readable(conn)
-            while await watch.turn(conn):
-                pass
+        async def done() -> bool:
+            async with self.database.connection() as conn:
+                return await watch.turn(conn)
+
+        await eventually_async(done)
 
     async def messages(self) -> Sequence[tuple[str, str, dt.datetime]]:
         async with self.database.connection() as conn:
@@ -167,6 +170,24 @@ async def test_readings_later_than_the_event_wait_for_their_time(place: Place) -
     await place.clock(3)
     await place.turn(watch)
     assert await place.messages() != []
+
+
+async def test_a_moment_is_not_decided_while_some_of_it_cannot_be_read_yet(
+    place: Place, any_database: str
+) -> None:
+    """A transaction elsewhere that has written something holds back the log of commits."""
+    watch = await place.watch()
+    async with await psycopg.AsyncConnection.connect(any_database) as elsewhere:
+        await elsewhere.execute("INSERT INTO meta VALUES ('elsewhere', '')")
+        for hour, amount in enumerate(RAIN[:4]):
+            await place.put(hour, amount)
+        await place.clock(3)
+        async with place.database.connection() as conn:
+            assert not await watch.turn(conn)
+        assert await place.messages() == []
+        await elsewhere.rollback()
+    await place.turn(watch)
+    assert await place.messages() == SAID[:1]
 
 
 async def test_all_of_it_is_an_exercise_for_the_exercise_phone_alone(place: Place) -> None:

@@ -1,0 +1,1 @@
+"""Benchmarks: every figure of a part is measured in one run on one machine."""

@@ -1,0 +1,56 @@
+"""``python -m tests.bench [PART …]``: measure, and write the results and the README's table."""
+
+import datetime as dt
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.bench import ingest
+
+ROOT = Path(__file__).parents[2]
+RESULTS = Path(__file__).with_name("results.json")
+READMES = {"README.md": "| what | figure | ratio |", "README.zh.md": "| 项目 | 数值 | 比值 |"}
+BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
+PARTS = {"ingest": ingest.run}
+
+
+def main() -> int:
+    chosen = sys.argv[1:] or list(PARTS)
+    if unknown := set(chosen) - set(PARTS):
+        print(f"no part {', '.join(unknown)}; there are: {', '.join(PARTS)}", file=sys.stderr)
+        return 2
+    results = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
+    for part in chosen:
+        results[part] = {
+            "date": dt.datetime.now(dt.UTC).date().isoformat(),
+            "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
+            "rows": PARTS[part](),
+        }
+    RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    for name, head in READMES.items():
+        write(ROOT / name, table(results, head))
+    return 0
+
+
+def table(results: dict[str, Any], head: str) -> str:
+    """Give the rows as Markdown."""
+    lines = [head, "|---|---:|---:|"]
+    for part in results.values():
+        for row in part["rows"]:
+            ratio = f"{row['ratio']:.2f} of {row['to']}" if "ratio" in row else ""
+            lines.append(f"| {row['name']} | {row['figure']:,.4g} {row['unit']} | {ratio} |")
+    return "\n".join(lines)
+
+
+def write(readme: Path, text: str) -> None:
+    """Put the table between its two marks."""
+    before, _, rest = readme.read_text("utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    readme.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", "utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
