@@ -12,6 +12,7 @@ present moment is decided, at every commit and at least every ``watch.poll`` sec
 import asyncio
 import datetime as dt
 import logging
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -31,7 +32,7 @@ from forecast.nowcast import Nowcast
 from forecast.proposal import propose
 from forecast.readings import Readings
 from server import exercise
-from server.clock import Clock
+from server.clock import Clock, SystemClock
 from server.processes import ready
 from server.settings import Settings
 from server.store import arrivals, observations, stations
@@ -39,6 +40,7 @@ from server.store.connection import Connection
 from server.store.database import Database
 from server.store.errors import StoreError
 from server.store.stations import Station
+from server.vitals import Vitals
 from server.wakeup import Wakeup
 
 _log = logging.getLogger(__name__)
@@ -78,21 +80,31 @@ async def serve(settings: Settings, *, clock: Clock) -> None:
         await Database.open(settings.store.url, name="fenghuo watch", size=2) as database,
         Wakeup(database, "fenghuo_arrival", "fenghuo_clock") as wakeup,
     ):
+        vitals = Vitals()
+        publishing = asyncio.create_task(vitals.publish(database, "watch", SystemClock()))
         ready("watch")
-        while True:
-            try:
-                async with database.connection() as conn:
-                    watch = await Watch.open(conn, criteria, desk, settings.watch.silence, clock)
-                while not await watch.outdated(database):
+        try:
+            while True:
+                try:
                     async with database.connection() as conn:
-                        done = await watch.turn(conn)
-                    await asyncio.sleep(REST)
-                    if done:
-                        await wakeup.wait(settings.watch.poll)
-            except (psycopg.Error, StoreError) as error:
-                # Memory may be ahead of the store now: begin again from what is committed.
-                _log.warning("turn rolled back error=%s", error)
-                await asyncio.sleep(settings.watch.poll)
+                        watch = await Watch.open(
+                            conn, criteria, desk, settings.watch.silence, clock
+                        )
+                    while not await watch.outdated(database):
+                        began = time.monotonic()
+                        async with database.connection() as conn:
+                            done = await watch.turn(conn)
+                        vitals.observe("turn_seconds", time.monotonic() - began)
+                        await asyncio.sleep(REST)
+                        if done:
+                            await wakeup.wait(settings.watch.poll)
+                except (psycopg.Error, StoreError) as error:
+                    # Memory may be ahead of the store now: begin again from what is committed.
+                    vitals.add("turns_rolled_back")
+                    _log.warning("turn rolled back error=%s", error)
+                    await asyncio.sleep(settings.watch.poll)
+        finally:
+            publishing.cancel()
 
 
 class Watch:
@@ -184,17 +196,17 @@ class Watch:
         else:
             # What is committed may not be readable yet: nothing is decided without all of it.
             done = not await arrivals.unread(conn, batch.cursor)
-            due = {time for time in self._undecided if time <= now} | {now}
-        moments = sorted(time for time in due if time > self._decided) if done else []
+            due = {moment for moment in self._undecided if moment <= now} | {now}
+        moments = sorted(moment for moment in due if moment > self._decided) if done else []
         for moment in moments:
             await self._decide(conn, moment, as_exercise=event is not None)
         if moments:
             self._decided = moments[-1]
-        self._undecided = {time for time in self._undecided if time > self._decided}
+        self._undecided = {moment for moment in self._undecided if moment > self._decided}
         if batch.size or moments:
-            time = dt.datetime.fromtimestamp(self._decided, dt.UTC) if self._decided else None
+            decided = dt.datetime.fromtimestamp(self._decided, dt.UTC) if self._decided else None
             await arrivals.register(conn, CONSUMER)
-            await arrivals.advance(conn, CONSUMER, batch.cursor, time)
+            await arrivals.advance(conn, CONSUMER, batch.cursor, decided)
         return done
 
     def _take(self, columns: observations.Columns) -> None:

@@ -9,13 +9,14 @@ from collections.abc import Awaitable, Callable
 import psycopg
 
 from alerts.queries import Queries
-from server.clock import Clock
+from server.clock import Clock, SystemClock
 from server.processes import ready
 from server.settings import Settings
 from server.store import arrivals, rollups
 from server.store.database import Database
 from server.store.errors import StoreError
 from server.store.partitions import Partitions
+from server.vitals import Vitals
 
 logger = logging.getLogger(__name__)
 
@@ -57,12 +58,16 @@ class Housekeeping:
     async def run(self) -> None:
         """Do each part in its own rhythm until cancelled; what fails is tried again later."""
         async with asyncio.TaskGroup() as group:
+            vitals = Vitals()
+            group.create_task(vitals.publish(self._database, "keep", SystemClock()))
             for work, every in (
                 (self.hours, HOURS_EVERY),
                 (self.days, DAYS_EVERY),
                 (self.sweep, SWEEP_EVERY),
             ):
-                group.create_task(_repeat(work, every), name=f"housekeeping {work.__name__}")
+                group.create_task(
+                    _repeat(work, every, vitals), name=f"housekeeping {work.__name__}"
+                )
 
     async def hours(self) -> None:
         """Bring the hours up to date."""
@@ -114,12 +119,14 @@ class Housekeeping:
         return self._clock.now() - dt.timedelta(days=self._store.keep_days)
 
 
-async def _repeat(work: Callable[[], Awaitable[None]], every: float) -> None:
+async def _repeat(work: Callable[[], Awaitable[None]], every: float, vitals: Vitals) -> None:
     while True:
         started = time.monotonic()
         try:
             await work()
         except (psycopg.Error, StoreError) as error:
+            vitals.add("work_failed", work=work.__name__)
             logger.warning("housekeeping failed, tried again later: error=%s", error)
         took = time.monotonic() - started
+        vitals.set("work_seconds", took, work=work.__name__)
         await asyncio.sleep(max(every, took / SHARE) - took)
