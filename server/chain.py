@@ -17,7 +17,7 @@ import msgspec
 
 from alerts.queries import Queries
 from server import exercise
-from server.processes import Group, python
+from server.processes import Group, python, together
 from server.settings import Settings, variables
 from server.store.database import Database
 from server.store.embedded import Embedded
@@ -83,9 +83,7 @@ class Chain:
 
     async def keep(self) -> None:
         """Restart what ends; raises ChildError when something ends too often."""
-        async with asyncio.TaskGroup() as tasks:
-            for child in self._children:
-                tasks.create_task(self._group.keep(child), name=child.name)
+        await together(*(self._group.keep(child) for child in self._children))
 
     async def replay(
         self, folder: Path, *, pace: float, show: Callable[[Step], Awaitable[None]]

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +201,16 @@ class Group:
         """End all children, the last started first."""
         for child in reversed(self._children):
             await child.stop()
+
+
+async def together(*work: Coroutine[Any, Any, None]) -> None:
+    """Do all of it at once; the first that fails ends the others, and its error is raised."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for one in work:
+                tasks.create_task(one)
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
 
 
 def python(module: str, *arguments: str) -> list[str]:

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 import zoneinfo
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from alerts import ledger
 from alerts.queries import Queries
 from server import exercise
 from server.chain import ROLES, Chain, StartError, Step, chain, free
+from server.processes import together
 from server.settings import Settings
 from server.terminal import Terminal
 
@@ -69,10 +70,10 @@ async def run(arguments: argparse.Namespace, settings: Settings, terminal: Termi
         address = web.public_url or f"http://{web.host}:{running.ports['web']}"
         terminal.say("ready", address=address)
         terminal.say("stop_hint", folder=settings.folder)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(running.keep())
-            if arguments.event:
-                tasks.create_task(_replay(running, arguments, terminal))
+        work = [running.keep()]
+        if arguments.event:
+            work.append(_replay(running, arguments, terminal))
+        await together(*work)
     return 0
 
 
@@ -83,12 +84,7 @@ async def _replay(running: Chain, arguments: argparse.Namespace, terminal: Termi
         return
     title = event.zh if terminal.language == "zh" else event.en
     terminal.say("replaying", title=title)
-    zone = zoneinfo.ZoneInfo(running.settings.zone)
-
-    async def show(step: Step) -> None:
-        local = step.time.astimezone(zone).strftime("%Y-%m-%d %H:%M")
-        terminal.progress(time=local, step=step.step, steps=step.steps, sent=step.sent)
-
+    show = _progress(terminal, running.settings)
     sent = await running.replay(arguments.event, pace=arguments.pace, show=show)
     await running.settle()
     found = await summary(running, sent=sent, seconds=0)
@@ -100,12 +96,7 @@ async def demo(arguments: argparse.Namespace, settings: Settings, terminal: Term
     """Replay an event in a database of its own, print the summary, and leave nothing behind."""
     began = time.monotonic()
     pace = 0.0 if arguments.fast else arguments.pace
-
-    async def show(step: Step) -> None:
-        local = step.time.astimezone(zoneinfo.ZoneInfo(settings.zone))
-        text = local.strftime("%Y-%m-%d %H:%M")
-        terminal.progress(time=text, step=step.step, steps=step.steps, sent=step.sent)
-
+    show = _progress(terminal, settings)
     async with _apart(settings) as own, chain(own) as running:
         await _prepare(running, arguments.event)
         await running.start(HEADLESS)
@@ -121,6 +112,17 @@ async def demo(arguments: argparse.Namespace, settings: Settings, terminal: Term
         keeping.cancel()
     _print(found, as_json=arguments.json, terminal=terminal)
     return 0
+
+
+def _progress(terminal: Terminal, settings: Settings) -> Callable[[Step], Awaitable[None]]:
+    """Give what draws how far the replay is, in local time."""
+    zone = zoneinfo.ZoneInfo(settings.zone)
+
+    async def show(step: Step) -> None:
+        local = step.time.astimezone(zone).strftime("%Y-%m-%d %H:%M")
+        terminal.progress(time=local, step=step.step, steps=step.steps, sent=step.sent)
+
+    return show
 
 
 async def summary(running: Chain, *, sent: int, seconds: float) -> dict[str, Any]:

@@ -122,3 +122,20 @@ def test_children_never_outlive_a_killed_parent(tmp_path: Path) -> None:
         assert alive(pid)
         process.kill()
     eventually(lambda: not alive(pid))
+
+
+async def test_the_first_failure_ends_the_rest_and_is_raised_as_it_is() -> None:
+    ended = asyncio.Event()
+
+    async def long() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.set()
+
+    async def fail() -> None:
+        raise ChildError("one ended 6 times")
+
+    with pytest.raises(ChildError, match="6 times"):
+        await processes.together(long(), fail())
+    assert ended.is_set()
