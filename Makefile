@@ -20,7 +20,7 @@ install: .venv/.installed  ## the virtual environment with everything in it
 run: install  ## the whole chain with the bundled event, console at http://127.0.0.1:8000
 	@$(BIN)/fenghuo run --event $(EVENT)
 
-test: install  ## everything, on real TimescaleDB, Mosquitto and Chromium
+test: check  ## everything, on real TimescaleDB, Mosquitto and Chromium
 	@$(BIN)/python -m tests.servers.prepare
 	@$(BIN)/pytest
 

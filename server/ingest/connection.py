@@ -1,13 +1,15 @@
 """One client's connection: packets in, answers out, and every limit kept."""
 
 import asyncio
+import datetime as dt
 import logging
 from contextlib import suppress
 from enum import IntFlag
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
+from server.clock import Clock
 from server.ingest import answers, topics
-from server.ingest.access import RefusedError, common_name
+from server.ingest.access import Access, RefusedError, common_name
 from server.ingest.packets import (
     V5,
     Acknowledge,
@@ -23,11 +25,10 @@ from server.ingest.packets import (
     Will,
 )
 from server.ingest.properties import MalformedPacketError, Properties, Property, Reason
+from server.ingest.session import Session
 from server.ingest.source import Delivery
-
-if TYPE_CHECKING:
-    from server.ingest.listener import Listener
-    from server.ingest.session import Session
+from server.settings import Ingest
+from server.vitals import Vitals
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +44,15 @@ SLOW_SECONDS = 30.0
 """How long a client may leave our answers unread."""
 
 
+SHARE = 1_048_576
+"""Bytes of payload of one connection that wait for the database, at most; then it waits."""
+
+AHEAD = 64 * 1_048_576
+"""Bytes read ahead from all connections that are held back, at most."""
+
+
 class Hold(IntFlag):
-    """Why nothing is read from the client."""
+    """Why no packet is taken from the client."""
 
     QUEUE = 1
     IN_FLIGHT = 2
@@ -53,13 +61,70 @@ class Hold(IntFlag):
     CLOSING = 16
 
 
+_AHEAD = Hold.QUEUE | Hold.IN_FLIGHT
+"""While it is held back for these alone, a client's bytes are read ahead, for its PINGREQ."""
+
+
+class Host(Protocol):
+    """What all connections share.
+
+    buffer: they read into it, one after the other.
+    moment: when the bytes came that are read now.
+    ahead: bytes that are read ahead of connections held back.
+    """
+
+    settings: Ingest
+    access: Access
+    vitals: Vitals
+    clock: Clock
+    buffer: memoryview
+    moment: dt.datetime
+    ahead: int
+
+    def time(self) -> float:
+        """Give the event loop's time."""
+        ...
+
+    def welcome(self, connection: "Connection") -> bool:
+        """Take a new connection in; False when there are too many."""
+        ...
+
+    def leave(self, connection: "Connection") -> None:
+        """Forget a connection."""
+        ...
+
+    def deliver(self, delivery: Delivery, connection: "Connection") -> None:
+        """Hand a message on, and hold the connection back if there is no room."""
+        ...
+
+    def status(self, station: str, payload: bytes) -> None:
+        """Take a status message."""
+        ...
+
+    def admit(self, connection: "Connection", packet: Connect) -> float:
+        """Give a client its session and answer CONNECT; give how long it may be silent."""
+        ...
+
+    def limit_expiry(self, session: Session, seconds: float) -> None:
+        """Let the session outlive its connection for so long."""
+        ...
+
+    def subscribe(self, connection: "Connection", packet: Subscribe) -> None:
+        """Answer SUBSCRIBE."""
+        ...
+
+    def unsubscribe(self, connection: "Connection", packet: Unsubscribe) -> None:
+        """Answer UNSUBSCRIBE."""
+        ...
+
+
 class Connection(asyncio.BufferedProtocol):
-    """The protocol of one connection; everything shared is in the `Listener`."""
+    """The protocol of one connection; everything shared is in the `Host`."""
 
     __slots__ = (
         "_admission",
         "_hold",
-        "_listener",
+        "_host",
         "_patience",
         "_reader",
         "_topic",
@@ -74,8 +139,8 @@ class Connection(asyncio.BufferedProtocol):
         "will",
     )
 
-    def __init__(self, listener: "Listener") -> None:
-        self._listener = listener
+    def __init__(self, host: Host) -> None:
+        self._host = host
         self._reader = Reader(FIRST_LIMIT)
         self._hold = Hold(0)
         self._transport: asyncio.Transport | None = None
@@ -99,21 +164,21 @@ class Connection(asyncio.BufferedProtocol):
         peer = transport.get_extra_info("peername")
         self.address = f"{peer[0]}:{peer[1]}" if peer else "?"
         self._transport.set_write_buffer_limits(high=WRITE_LIMIT)
-        self.deadline = self._listener.time() + self._listener.settings.connect_timeout
-        if not self._listener.welcome(self):
+        self.deadline = self._host.time() + self._host.settings.connect_timeout
+        if not self._host.welcome(self):
             self._hold |= Hold.CLOSING
             self._transport.abort()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
         """Give the buffer that all connections read into, one after the other."""
-        return self._listener.buffer
+        return self._host.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what has come."""
         if self._hold & Hold.CLOSING:
             return
-        self._listener.moment = self._listener.clock.now()
-        self._reader.feed(bytes(self._listener.buffer[:nbytes]))
+        self._host.moment = self._host.clock.now()
+        self._reader.feed(bytes(self._host.buffer[:nbytes]))
         self._proceed()
 
     def eof_received(self) -> None:
@@ -125,12 +190,12 @@ class Connection(asyncio.BufferedProtocol):
         if self._admission is not None:
             self._admission.cancel()
         self._transport = None
-        self._listener.leave(self)
+        self._host.leave(self)
 
     def pause_writing(self) -> None:
         """Hear from asyncio that the client does not read our answers."""
         self.hold(Hold.WRITING)
-        self.deadline = self._listener.time() + SLOW_SECONDS
+        self.deadline = self._host.time() + SLOW_SECONDS
 
     def resume_writing(self) -> None:
         """Hear from asyncio that it reads again."""
@@ -156,7 +221,7 @@ class Connection(asyncio.BufferedProtocol):
         self._hold &= ~why
         if self._hold:
             return
-        self.deadline = self._listener.time() + self._patience
+        self.deadline = self._host.time() + self._patience
         self._proceed()
         if not self._hold and self._transport is not None:
             self._transport.resume_reading()
@@ -166,11 +231,11 @@ class Connection(asyncio.BufferedProtocol):
         if now <= self.deadline or self._hold & (Hold.QUEUE | Hold.IN_FLIGHT):
             return
         if self._hold & (Hold.WRITING | Hold.CLOSING):
-            self._listener.vitals.add("disconnected", reason="slow")
+            self._host.vitals.add("disconnected", reason="slow")
             if self._transport is not None:
                 self._transport.abort()
         else:
-            self._listener.vitals.add("disconnected", reason="silent")
+            self._host.vitals.add("disconnected", reason="silent")
             self.end(Reason.KEEP_ALIVE, "nothing was heard in time")
 
     def end(self, reason: Reason, text: str = "") -> None:
@@ -186,14 +251,14 @@ class Connection(asyncio.BufferedProtocol):
                 self._transport.write_eof()
             self._transport.resume_reading()
             self._hold = Hold.CLOSING
-            self.deadline = self._listener.time() + CLOSE_SECONDS
+            self.deadline = self._host.time() + CLOSE_SECONDS
         else:
             self.end_quietly()
 
     def committed(self, identifiers: int) -> None:
         """Count messages that are acknowledged now."""
         self.in_flight -= identifiers
-        if self._hold & Hold.IN_FLIGHT and self.in_flight * 2 <= self._listener.settings.inflight:
+        if self._hold & Hold.IN_FLIGHT and self.in_flight * 2 <= self._host.settings.inflight:
             self.release(Hold.IN_FLIGHT)
 
     # What comes from the client.
@@ -213,11 +278,11 @@ class Connection(asyncio.BufferedProtocol):
         except MalformedPacketError as error:
             self._broken(error)
         if heard and self.session is not None and not self._hold & Hold.WRITING:
-            self.deadline = self._listener.time() + self._patience
+            self.deadline = self._host.time() + self._patience
 
     def _broken(self, error: MalformedPacketError) -> None:
         """End this connection, and only this one, because of its bytes."""
-        self._listener.vitals.add("disconnected", reason="malformed")
+        self._host.vitals.add("disconnected", reason="malformed")
         logger.info(
             "malformed: address=%s station=%s detail=%s", self.address, self.station or "?", error
         )
@@ -240,7 +305,7 @@ class Connection(asyncio.BufferedProtocol):
         if packet.qos == 2 and not self._first_time(packet.identifier):
             return
         if topic.kind == "status":
-            self._listener.status(topic.station, packet.payload)
+            self._host.status(topic.station, packet.payload)
             self._settled(packet, Reason.SUCCESS)
             return
         token = packet.identifier
@@ -248,11 +313,11 @@ class Connection(asyncio.BufferedProtocol):
             if packet.qos == 2:
                 token |= QOS_2
             self.in_flight += 1
-            if self.in_flight > self._listener.settings.inflight:
+            if self.in_flight > self._host.settings.inflight:
                 self._too_many()
-        self._listener.deliver(
+        self._host.deliver(
             Delivery(
-                topic.station, packet.topic, packet.payload, self._listener.moment, self, token
+                topic.station, packet.topic, packet.payload, self._host.moment, self, token
             ),
             self,
         )
@@ -271,7 +336,7 @@ class Connection(asyncio.BufferedProtocol):
             return False
         if identifier in session.coming:
             return False
-        if len(session.received) >= self._listener.settings.inflight:
+        if len(session.received) >= self._host.settings.inflight:
             raise MalformedPacketError("too many messages not released", Reason.RECEIVE_MAXIMUM)
         session.coming.add(identifier)
         return True
@@ -288,7 +353,7 @@ class Connection(asyncio.BufferedProtocol):
             self.send(answers.pubrec(packet.identifier, reason))
 
     def _unauthorised(self, packet: Publish) -> None:
-        self._listener.vitals.add("unauthorised")
+        self._host.vitals.add("unauthorised")
         logger.info(
             "not its topic: address=%s station=%s topic=%.200s",
             self.address,
@@ -309,22 +374,22 @@ class Connection(asyncio.BufferedProtocol):
             case Connect():
                 self._connect(packet)
             case Subscribe():
-                self._listener.subscribe(self, packet)
+                self._host.subscribe(self, packet)
             case Unsubscribe():
-                self._listener.unsubscribe(self, packet)
+                self._host.unsubscribe(self, packet)
             case Disconnect():
                 if packet.reason != Reason.WITH_WILL:
                     self.will = None
                 expiry = packet.properties.get(Property.SESSION_EXPIRY)
                 if expiry is not None and self.session is not None:
-                    self._listener.limit_expiry(self.session, expiry)
+                    self._host.limit_expiry(self.session, expiry)
                 self.end_quietly()
 
     def end_quietly(self) -> None:
         """Close, when what was written is out; in vain for some seconds is enough."""
         self.hold(Hold.CLOSING)
         self._hold &= ~(Hold.QUEUE | Hold.IN_FLIGHT)
-        self.deadline = self._listener.time() + CLOSE_SECONDS
+        self.deadline = self._host.time() + CLOSE_SECONDS
         if self._transport is not None:
             self._transport.close()
 
@@ -352,7 +417,7 @@ class Connection(asyncio.BufferedProtocol):
         transport = cast("asyncio.Transport", self._transport)
         try:
             certificate = common_name(transport.get_extra_info("peercert"))
-            station = self._listener.access.at_once(packet, certificate)
+            station = self._host.access.at_once(packet, certificate)
             if station is None:
                 self.hold(Hold.ADMISSION)
                 self._admission = asyncio.create_task(self._check(packet))
@@ -363,7 +428,7 @@ class Connection(asyncio.BufferedProtocol):
 
     async def _check(self, packet: Connect) -> None:
         try:
-            station = await self._listener.access.check(packet)
+            station = await self._host.access.check(packet)
             self._admit(packet, station)
         except RefusedError as error:
             self._turn_away(error)
@@ -377,13 +442,13 @@ class Connection(asyncio.BufferedProtocol):
             if topic is None or topic.kind != "status" or (station not in {"", topic.station}):
                 raise RefusedError(Reason.NOT_AUTHORISED, "the will may only be on its own status")
         self.station = station
-        self._reader.limit = self._listener.settings.packet
-        self._patience = self._listener.admit(self, packet)
+        self._reader.limit = self._host.settings.packet
+        self._patience = self._host.admit(self, packet)
         self.will = packet.will
-        self.deadline = self._listener.time() + self._patience
+        self.deadline = self._host.time() + self._patience
 
     def _turn_away(self, error: RefusedError) -> None:
-        self._listener.vitals.add("refused", reason=error.reason.name.lower())
+        self._host.vitals.add("refused", reason=error.reason.name.lower())
         logger.info("refused: address=%s detail=%s", self.address, error)
         about: Properties = {Property.REASON_STRING: str(error)}
         self.send(answers.connack(self.version, error.reason, properties=about))

@@ -20,7 +20,7 @@ from server.ingest.connection import QOS_2, Connection, Hold
 from server.ingest.doubles import Doubles
 from server.ingest.packets import V5, Connect, Subscribe, Unsubscribe
 from server.ingest.properties import Properties, Property, Reason
-from server.ingest.session import WINDOW, ClientKey, Session, Sessions
+from server.ingest.session import WINDOW, ClientKey, Line, Session, Sessions
 from server.ingest.source import Deliver, Delivery, confirmation
 from server.ingest.status import Board
 from server.settings import Ingest
@@ -181,7 +181,7 @@ class Listener:
         self.vitals.set("connections", len(self._connections))
         self._part(connection)
 
-    def _part(self, connection: Connection) -> None:
+    def _part(self, connection: Line) -> None:
         session = connection.session
         if session is None or session.connection is not connection:
             return

@@ -1,12 +1,11 @@
 """What is remembered of a client between its connections, and what waits to be sent to it."""
 
 from collections import deque
-from typing import TYPE_CHECKING, TypeAlias
+from typing import Protocol, TypeAlias
 
 from server.ingest import answers
-
-if TYPE_CHECKING:
-    from server.ingest.connection import Connection
+from server.ingest.packets import Will
+from server.ingest.properties import Reason
 
 ClientKey: TypeAlias = tuple[str, str]
 """Station ("" for an anonymous client) and client id: no one can take over a stranger."""
@@ -16,6 +15,23 @@ WINDOW = 16
 
 BACKLOG = 100
 """Messages that wait for a client; beyond it the oldest is dropped."""
+
+
+class Line(Protocol):
+    """What a session and those who hold it need of a connection."""
+
+    address: str
+    session: "Session | None"
+    version: int
+    will: Will | None
+
+    def send(self, data: bytes | bytearray) -> None:
+        """Write, unless the connection is closing."""
+        ...
+
+    def end(self, reason: Reason, text: str = "") -> None:
+        """Say why, as far as the protocol can, and close."""
+        ...
 
 
 class Session:
@@ -43,7 +59,7 @@ class Session:
 
     def __init__(self, key: ClientKey) -> None:
         self.key = key
-        self.connection: Connection | None = None
+        self.connection: Line | None = None
         self.received: set[int] = set()
         self.coming: set[int] = set()
         self.filters: dict[str, int] = {}

