@@ -35,9 +35,9 @@ bench: install  ## the benchmark table of the README and bench/results.json (ONL
 	@$(BIN)/python -m tests.servers.prepare
 	@$(BIN)/python -m tests.bench $(ONLY)
 
-faults: install  ## kills, cuts, full disks; exit 1 on any loss
+faults: install  ## more than a hundred kills, cuts, full disks (~20 min); exit 1 on any loss
 	@$(BIN)/python -m tests.servers.prepare
-	@$(BIN)/pytest tests/faults
+	@FENGHUO_FAULTS=long FENGHUO_FAULT_KILLS=5 $(BIN)/pytest tests/faults
 
 lock: install  ## compile deploy/requirements anew
 	@$(BIN)/pip install --quiet --disable-pip-version-check pip-tools

@@ -22,7 +22,7 @@ STATION = re.compile(r"[A-Za-z0-9-]{1,64}")
 """A WIGOS station identifier, or a local one."""
 
 
-class Report(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class Report(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """One set of values of one station.
 
     time: end of the interval, aware.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from forecast.criteria import DAY, LEVELS, Comparison, Condition, Criteria, Level, Signal, Statistic
 from forecast.expectation import HOUR, LEADS, Expectation
-from forecast.kalman import Kalman
+from forecast.kalman import Kalman, normal
 from forecast.moment import Moment
 from forecast.readings import Readings
 from forecast.windows import Windows
@@ -136,6 +136,7 @@ class Nowcast:
     def _run(self, element: str, kalman: Kalman, due: Readings, at: int) -> None:
         """Bring a filter up to date at the stations that have something new, from the windows."""
         stations = self._windows.stations
+        due = due.where(due.time > at - MEMORY)  # no filter reaches further back
         earliest = np.full(stations, at + 1, np.int64)
         np.minimum.at(earliest, due.station, due.time)
         touched = earliest <= at
@@ -171,6 +172,8 @@ class _Chances:
         self._filters = filters
         self._expectation = expectation
         self._known: dict[Condition, Floats | None] = {}
+        # Mean and spread at the lead times, the same for all thresholds of an element.
+        self._ahead: dict[str, tuple[Floats, Floats]] = {}
         self._together: dict[tuple[Condition, ...], Floats | None] = {}
 
     def of(self, condition: Condition) -> Floats | None:
@@ -213,9 +216,12 @@ class _Chances:
         kalman = self._filters.get(element)
         if kalman is None or condition.statistic not in ("value", "days"):
             return None
-        above = np.stack(
-            [kalman.above(condition.threshold, at=self._moment.at + lead) for lead in LEADS]
-        )
+        if element not in self._ahead:
+            at = [kalman.forecast(at=self._moment.at + lead) for lead in LEADS]
+            self._ahead[element] = np.stack([m for m, _ in at]), np.stack([s for _, s in at])
+        mean, spread = self._ahead[element]
+        limit = kalman.model.scaled(np.asarray(condition.threshold, np.float64))
+        above = normal((mean - limit) / spread)
         chance = above if rising else 1 - above
         chance = np.where(np.isnan(self._moment.newest(element).value), 0.0, chance)
         if condition.statistic == "days":

@@ -7,9 +7,11 @@ readings do not cover is a gap, is never filled, and shows as missing coverage.
 Readings lie in pages of ``resolution`` seconds, sorted by station and time. A page adds itself
 up once per element and is added up anew only when a reading in it changes, so a window costs
 one addition per page and station; the pages at its two edges are read row by row, which keeps
-every window exact to the second whatever the resolution. A repeated reading replaces itself, a
-corrected one its predecessor: nothing counts twice. A reading takes 24 bytes and 8 more for
-each element, a page 96 for each station and element in it; both until `forget`.
+every window exact to the second whatever the resolution. A page that grows beyond `FULL` is cut
+in two by time, so that stations which report every second do not make each reading dear. A
+repeated reading replaces itself, a corrected one its predecessor: nothing counts twice. A reading
+takes 24 bytes and 8 more for each element, a page 96 for each station and element in it; both
+until `forget`.
 
 A station is expected to report an element in one rhythm: a minute value and an hourly sum of
 the same rain both count.
@@ -26,6 +28,11 @@ from forecast.readings import Readings
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+
+FULL = 120
+"""Readings of each station in a page, on average, above which it is cut; at least `FEW` in all."""
+
+FEW = 100_000
 
 NEVER = np.iinfo(np.int64).min // 4
 """The time of a reading that does not exist."""
@@ -115,6 +122,17 @@ class _Page:
         self._readings = _slim(_sorted(Readings.joined((self._readings, newer))))
         self._sums.clear()
 
+    def cut(self) -> "tuple[int, _Page, _Page] | None":
+        """Give a time, and the pages up to it and after it; None where all has one time."""
+        time = self._readings.time
+        middle = int(np.partition(time, len(time) // 2)[len(time) // 2])
+        if middle == time.max():
+            middle = int(time[time < middle].max(initial=NEVER))
+        early = time <= middle
+        if not early.any():
+            return None
+        return middle, _Page(self._readings.where(early)), _Page(self._readings.where(~early))
+
     def rows(self, element: str) -> _Rows:
         every = self._readings
         rows = _Rows(every.station, every.time, every.interval, every.values[element])
@@ -128,6 +146,35 @@ class _Page:
         return self._sums[element]
 
 
+class _Stretch:
+    """The pages of one stretch of time, in order; the readings up to a cut lie before it."""
+
+    def __init__(self, readings: Readings, *, full: int) -> None:
+        self._full = full
+        self._cuts: list[int] = []
+        self.pages = [_Page(readings)]
+        self._divide(0)
+
+    def merge(self, newer: Readings) -> None:
+        places = np.searchsorted(np.array(self._cuts, np.int64), newer.time, side="left")
+        for place in np.unique(places)[::-1].tolist():  # from behind: a cut moves what follows
+            self.pages[place].merge(newer.where(places == place))
+            self._divide(place)
+
+    def _divide(self, place: int) -> None:
+        """Cut the page until none is too large."""
+        if len(self.pages[place]) <= self._full:
+            return
+        found = self.pages[place].cut()
+        if found is None:
+            return
+        cut, early, late = found
+        self._cuts.insert(place, cut)
+        self.pages[place : place + 1] = [early, late]
+        self._divide(place + 1)
+        self._divide(place)
+
+
 class Windows:
     """The readings of the last while, and what they add up to.
 
@@ -138,11 +185,12 @@ class Windows:
         self.stations = stations
         self.elements = tuple(sorted(set(elements)))
         self._resolution = resolution
-        self._pages: dict[int, _Page] = {}
+        self._full = max(FULL * stations, FEW)
+        self._stretches: dict[int, _Stretch] = {}
 
     def __len__(self) -> int:
         """Count the readings that are held."""
-        return sum(len(page) for page in self._pages.values())
+        return sum(len(page) for each in self._stretches.values() for page in each.pages)
 
     def put(self, readings: Readings) -> None:
         """Take readings in any order; one of the same station and time replaces the older one.
@@ -162,18 +210,18 @@ class Windows:
             readings.interval,
             {name: readings.values.get(name, missing) for name in self.elements},
         )
-        numbers = self._page(kept.time)
+        numbers = self._number(kept.time)
         for number in np.unique(numbers).tolist():
             part = _sorted(kept.where(numbers == number))
-            if number in self._pages:
-                self._pages[number].merge(part)
+            if number in self._stretches:
+                self._stretches[number].merge(part)
             else:
-                self._pages[number] = _Page(part)
+                self._stretches[number] = _Stretch(part, full=self._full)
 
     def forget(self, before: int) -> None:
-        """Drop the pages that end at ``before`` or earlier."""
-        for number in [n for n in self._pages if (n + 1) * self._resolution <= before]:
-            del self._pages[number]
+        """Drop the stretches that end at ``before`` or earlier."""
+        for number in [n for n in self._stretches if (n + 1) * self._resolution <= before]:
+            del self._stretches[number]
 
     def newest(self, element: str, *, at: int, back: int) -> Newest:
         """Give each station's newest value with a time in (at - back, at]."""
@@ -241,14 +289,14 @@ class Windows:
             if len(rows.station):
                 yield rows
 
-    def _page(self, time: Ints) -> Ints:
+    def _number(self, time: Ints) -> Ints:
         return (time - 1) // self._resolution
 
     def _between(self, start: int, end: int) -> Iterator[_Page]:
         """Give the pages that can hold times in (start, end], in order."""
         first, last = start // self._resolution, (end - 1) // self._resolution
-        for number in sorted(n for n in self._pages if first <= n <= last):
-            yield self._pages[number]
+        for number in sorted(n for n in self._stretches if first <= n <= last):
+            yield from self._stretches[number].pages
 
 
 def _add(found: Fold, sums: _Sums, chosen: Bools) -> None:

@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 _sql = Queries("server", "exercise.sql")
 
 ROLES = ("ingest", "watch", "alert", "keep", "web")
-"""Every role of the centre, in the order of their start."""
+"""The roles of every centre, in the order of their start."""
 
 LOOK = 0.01
 """Seconds between looks whether everything is decided."""
@@ -43,6 +43,11 @@ class StartError(Exception):
         super().__init__(f"{key}: {values}")
         self.key = key
         self.values = values
+
+
+def roles(settings: Settings) -> tuple[str, ...]:
+    """Give the roles that these settings need: with a stream in between, a writer too."""
+    return (*ROLES, "write") if settings.ingest.sink == "jetstream" else ROLES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

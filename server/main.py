@@ -16,7 +16,7 @@ import uvloop
 
 from agent.version import __version__
 from server import administration, exercise, run
-from server.chain import ROLES, StartError, opened
+from server.chain import StartError, opened
 from server.clock import SystemClock
 from server.processes import ChildError
 from server.settings import Settings, SettingsError, load
@@ -28,6 +28,7 @@ _log = logging.getLogger(__name__)
 
 _MODULES = {
     "ingest": "server.ingest.service",
+    "write": "server.ingest.writer",
     "watch": "server.watch",
     "alert": "server.alerting",
     "keep": "server.store.housekeeping",
@@ -39,7 +40,7 @@ def main() -> None:
     """Run the command line; exit code 0 done, 1 failed with a sentence why, 2 wrong call."""
     arguments = parser().parse_args()
     logging.basicConfig(
-        level=os.environ.get("FENGHUO_LOG", "INFO" if arguments.command in ROLES else "WARNING"),
+        level=os.environ.get("FENGHUO_LOG", "INFO" if arguments.command in _MODULES else "WARNING"),
         stream=sys.stderr,
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
     )
@@ -73,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run.add_commands(commands)
     administration.add_commands(commands)
-    for role in ROLES:
+    for role in _MODULES:
         commands.add_parser(role, help=f"run the role {role} alone, for one process of many")
     return top
 
@@ -81,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
 def _work(
     arguments: argparse.Namespace, settings: Settings, terminal: Terminal
 ) -> Coroutine[Any, Any, int]:
-    if arguments.command in ROLES:
+    if arguments.command in _MODULES:
         return _role(arguments.command, settings)
     work: Coroutine[Any, Any, int] = arguments.work(arguments, settings, terminal)
     return work
@@ -95,7 +96,7 @@ async def _role(name: str, settings: Settings) -> int:
         try:
             async with exercise.clock(database) as clock:
                 # Readings come in, and the store is kept, in real time even in an exercise.
-                real = name in {"ingest", "keep"}
+                real = name in {"ingest", "write", "keep"}
                 await module.serve(ready, clock=SystemClock() if real else clock)
         finally:
             await database.close()

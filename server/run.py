@@ -22,7 +22,7 @@ from agent.event import EventError
 from alerts import ledger
 from alerts.queries import Queries
 from server import exercise
-from server.chain import ROLES, Chain, StartError, Step, chain, free
+from server.chain import ROLES, Chain, StartError, Step, chain, free, roles
 from server.processes import together
 from server.settings import Settings
 from server.terminal import Terminal
@@ -66,7 +66,7 @@ async def run(arguments: argparse.Namespace, settings: Settings, terminal: Termi
         stack.callback(terminal.say, "stopping")
         if arguments.event:
             await _prepare(running, arguments.event)
-        await running.start(ROLES)
+        await running.start(roles(settings))
         address = web.public_url or f"http://{web.host}:{running.ports['web']}"
         terminal.say("ready", address=address)
         terminal.say("stop_hint", folder=settings.folder)
@@ -188,8 +188,13 @@ async def _prepare(running: Chain, folder: Path) -> None:
 
 
 def _for_stations_of_the_event(settings: Settings) -> Settings:
-    """Let the replayed stations in without keys; the listener is on loopback then."""
-    if settings.ingest.source == "broker":
+    """Let the replayed stations in without keys; the listener is on loopback then.
+
+    The event's clock waits for what is stored, so nothing may stand between.
+    """
+    ingest = msgspec.structs.replace(settings.ingest, sink="database")
+    settings = msgspec.structs.replace(settings, ingest=ingest)
+    if ingest.source == "broker":
         return settings
     if not settings.ingest.host.startswith("127."):
         raise StartError("event_host", host=settings.ingest.host)

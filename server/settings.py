@@ -59,6 +59,12 @@ class Ingest(Section, frozen=True):
     unknown: what becomes of readings of a station not in the catalogue.
     earliest: readings before this date come from a clock that was never set.
     ahead: seconds a reading may lie in the future.
+    mappings: TOML files that make foreign topics and fields ours (docs/publishing.md).
+    clock: seconds that a station's clock may be off before it is named; with a slow line more.
+    clock_readings: live readings of a station by which its clock is judged.
+    sink: ``database``, or ``jetstream``: a replicated stream in between, which writers empty.
+    jetstream: addresses of the NATS servers, ``nats://user:password@host:port`` or ``tls://…``.
+    replicas: copies of the stream when it is made; three stand the loss of one server.
     connections, packet, inflight, connect_timeout: limits of the listener
         (count, bytes, messages of one connection not yet acknowledged, seconds).
     """
@@ -77,6 +83,12 @@ class Ingest(Section, frozen=True):
     unknown: Literal["quarantine", "register"] = "quarantine"
     earliest: str = "2001-01-01"
     ahead: Positive = 600
+    mappings: tuple[str, ...] = ()
+    clock: Positive = 120
+    clock_readings: Annotated[int, Meta(ge=5, le=1_000)] = 9
+    sink: Literal["database", "jetstream"] = "database"
+    jetstream: Annotated[tuple[str, ...], Meta(min_length=1)] = ("nats://127.0.0.1:4222",)
+    replicas: Literal[1, 3, 5] = 3
     connections: Count = 20_000
     packet: Count = 262_144
     inflight: Count = 1_000
@@ -125,11 +137,16 @@ class Twilio(Section, frozen=True):
 
 
 class Web(Section, frozen=True):
-    """Pages and interfaces; ``public_url`` is how the world reaches them."""
+    """Pages and interfaces; ``public_url`` is how the world reaches them.
+
+    operator_key: a secret of 16 characters or more; who sends it may replay the quarantine over
+        HTTP. Empty: nobody may, only the command can.
+    """
 
     host: str = "127.0.0.1"
     port: Port = 8000
     public_url: str = ""
+    operator_key: str = ""
 
 
 class Settings(Section, frozen=True):
@@ -230,6 +247,8 @@ def _check(settings: Settings) -> None:
             dt.time.fromisoformat(end)
     except ValueError:
         raise SettingsError("store.day_ends: write local times, as 20:00") from None
+    if 0 < len(settings.web.operator_key) < 16:
+        raise SettingsError("web.operator_key is too short: use 16 characters or more")
     ingest = settings.ingest
     if ingest.anonymous and ingest.source == "listener" and not ingest.host.startswith("127."):
         raise SettingsError("ingest.anonymous is for loopback only: give the stations keys")

@@ -6,7 +6,9 @@ leaves nothing half done, and the next start goes on from the same position.
 
 In a replayed event every time of a reading is decided in its order, and only when all readings of
 that time are committed; so the outcome does not depend on how fast anything ran. In real life the
-present moment is decided, at every commit and at least every ``watch.poll`` seconds.
+present moment is decided, at every commit and at least every ``watch.poll`` seconds. What comes
+late waits behind what is new and is taken in small parts, each into the windows of its own time,
+so a flood of old readings delays no decision; what no window reaches back to is left alone.
 """
 
 import asyncio
@@ -32,6 +34,7 @@ from forecast.nowcast import Nowcast
 from forecast.proposal import propose
 from forecast.readings import Readings
 from server import exercise
+from server.backlog import Backlog
 from server.clock import Clock, SystemClock
 from server.processes import ready
 from server.settings import Settings
@@ -39,6 +42,7 @@ from server.store import arrivals, observations, stations
 from server.store.connection import Connection
 from server.store.database import Database
 from server.store.errors import StoreError
+from server.store.pairs import Pairs
 from server.store.stations import Station
 from server.vitals import Vitals
 from server.wakeup import Wakeup
@@ -51,6 +55,12 @@ LIMIT = 500
 
 REST = 0.05
 """Least seconds between two turns: what comes meanwhile is decided together."""
+
+PART = 3_000
+"""Readings taken in one turn at most in real life, the newest first."""
+
+PRESENT = 600
+"""Readings not older than this (s) are decided on at once; older ones within the second."""
 
 NOTE = dt.timedelta(minutes=1)
 """A warning that nothing changes in is written down again after this time."""
@@ -95,6 +105,7 @@ async def serve(settings: Settings, *, clock: Clock) -> None:
                         async with database.connection() as conn:
                             done = await watch.turn(conn)
                         vitals.observe("turn_seconds", time.monotonic() - began)
+                        vitals.set("readings_waiting", watch.waiting)
                         await asyncio.sleep(REST)
                         if done:
                             await wakeup.wait(settings.watch.poll)
@@ -138,6 +149,7 @@ class Watch:
         self._newest: NDArray[np.int64] = np.zeros(len(places), np.int64)
         self._interval: NDArray[np.int64] = np.zeros(len(places), np.int64)
         self._undecided: set[int] = set()
+        self._backlog = Backlog()
         self._decided = 0
         self._looked = clock.now()
 
@@ -161,12 +173,14 @@ class Watch:
             members=await regions.membership(conn),
         )
         decided = await arrivals.decided(conn, CONSUMER)
-        if decided is not None:
-            start = decided - dt.timedelta(seconds=watch._nowcast.span)
+        since = decided if await exercise.read(conn) else clock.now()
+        if since is not None:
+            start = since - dt.timedelta(seconds=watch._nowcast.span)
             past = await observations.window(
                 conn, start=start, end=None, elements=watch._nowcast.elements
             )
             watch._take(past)
+        if decided is not None:
             watch._decided = int(decided.timestamp())
             watch._nowcast.evaluate(watch._decided)
         return watch
@@ -186,28 +200,59 @@ class Watch:
         The caller's transaction holds all of it.
         """
         event = await exercise.read(conn)
-        now = int((event.time if event else self._clock.now()).timestamp())
+        if event is None:
+            return await self._live(conn)
+        now = int(event.time.timestamp())
         batch = await arrivals.pending(conn, CONSUMER, limit=LIMIT)
         if batch.size:
             self._take(await observations.readings(conn, batch.pairs, self._nowcast.elements))
-        if event is None:
-            done = batch.size < LIMIT
-            due = {now}
-        else:
-            # What is committed may not be readable yet: nothing is decided without all of it.
-            done = not await arrivals.unread(conn, batch.cursor)
-            due = {moment for moment in self._undecided if moment <= now} | {now}
+        # What is committed may not be readable yet: nothing is decided without all of it.
+        done = not await arrivals.unread(conn, batch.cursor)
+        due = {moment for moment in self._undecided if moment <= now} | {now}
         moments = sorted(moment for moment in due if moment > self._decided) if done else []
         for moment in moments:
-            await self._decide(conn, moment, as_exercise=event is not None)
+            await self._decide(conn, moment, as_exercise=True)
         if moments:
             self._decided = moments[-1]
         self._undecided = {moment for moment in self._undecided if moment > self._decided}
         if batch.size or moments:
-            decided = dt.datetime.fromtimestamp(self._decided, dt.UTC) if self._decided else None
-            await arrivals.register(conn, CONSUMER)
-            await arrivals.advance(conn, CONSUMER, batch.cursor, decided)
+            await self._advance(conn, batch.cursor)
         return done
+
+    async def _live(self, conn: Connection) -> bool:
+        """Decide the present by the newest of what was committed, however much there is.
+
+        What waits is in memory only: a new watch reads all that its windows need anyway.
+        """
+        now = int(self._clock.now().timestamp())
+        batch = await arrivals.pending(conn, CONSUMER, limit=LIMIT)
+        oldest = now - self._nowcast.span
+        wanted = batch.pairs.times > oldest
+        self._backlog.put(Pairs(batch.pairs.stations[wanted], batch.pairs.times[wanted]))
+        self._backlog.forget(oldest)
+        newest = 0
+        for part in self._backlog.take(PART):
+            self._take(await observations.readings(conn, part, self._nowcast.elements))
+            newest = max(newest, int(part.times.max()))
+        self._undecided.clear()
+        # The same second is decided again when it has brought something new.
+        decides = now > self._decided or (now == self._decided and newest > now - PRESENT)
+        if decides:
+            await self._decide(conn, now, as_exercise=False)
+            self._decided = now
+        if batch.size or decides:
+            await self._advance(conn, batch.cursor)
+        return batch.size < LIMIT and not self._backlog
+
+    @property
+    def waiting(self) -> int:
+        """Readings that are committed but wait behind newer ones."""
+        return len(self._backlog)
+
+    async def _advance(self, conn: Connection, cursor: arrivals.Cursor) -> None:
+        decided = dt.datetime.fromtimestamp(self._decided, dt.UTC) if self._decided else None
+        await arrivals.register(conn, CONSUMER)
+        await arrivals.advance(conn, CONSUMER, cursor, decided)
 
     def _take(self, columns: observations.Columns) -> None:
         """Put readings into memory, in the nowcast's order of stations."""

@@ -9,6 +9,7 @@ import pytest
 from tests.servers import databases
 from tests.servers.broker import Broker
 from tests.servers.databases import Server
+from tests.servers.nats import Cluster
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +52,15 @@ def any_database(any_server: Server) -> Iterator[str]:
     """URL of a fresh migrated database, on each kind of server in turn."""
     with any_server.fresh() as url:
         yield url
+
+
+@pytest.fixture
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Three NATS servers with JetStream."""
+    nodes = Cluster(tmp_path_factory.mktemp("nats"))
+    nodes.start()
+    yield nodes
+    nodes.kill()
 
 
 @pytest.fixture

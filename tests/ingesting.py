@@ -89,6 +89,7 @@ class Ingesting:
             settings=self.settings,
             clock=self.clock,
             vitals=self.vitals,
+            ordered=source is not self.listener,
         )
 
     async def rows(self, query: str) -> list[tuple[Any, ...]]:

@@ -44,11 +44,16 @@ SLOW_SECONDS = 30.0
 """How long a client may leave our answers unread."""
 
 
-SHARE = 1_048_576
-"""Bytes of payload of one connection that wait for the database, at most; then it waits."""
+SHARE = 524_288
+"""Bytes (by `weight`) of one connection that wait for the database; beyond them it waits too."""
 
-AHEAD = 64 * 1_048_576
+AHEAD = 32 * 1_048_576
 """Bytes read ahead from all connections that are held back, at most."""
+
+
+def weight(payload: bytes) -> int:
+    """Give the bytes that a message costs while it waits, about."""
+    return len(payload) + 256
 
 
 class Hold(IntFlag):
@@ -97,6 +102,10 @@ class Host(Protocol):
         """Hand a message on, and hold the connection back if there is no room."""
         ...
 
+    def foreign(self, topic: str, payload: bytes, station: str) -> topics.Topic | None:
+        """Give ours for a mapped topic."""
+        ...
+
     def status(self, station: str, payload: bytes) -> None:
         """Take a status message."""
         ...
@@ -123,10 +132,14 @@ class Connection(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_admission",
+        "_ahead",
+        "_answered",
+        "_gone",
         "_hold",
         "_host",
         "_patience",
         "_reader",
+        "_reads",
         "_topic",
         "_topic_name",
         "_transport",
@@ -136,6 +149,7 @@ class Connection(asyncio.BufferedProtocol):
         "session",
         "station",
         "version",
+        "waiting",
         "will",
     )
 
@@ -143,6 +157,10 @@ class Connection(asyncio.BufferedProtocol):
         self._host = host
         self._reader = Reader(FIRST_LIMIT)
         self._hold = Hold(0)
+        self._reads = True
+        self._ahead = 0
+        self._answered = 0
+        self._gone = False
         self._transport: asyncio.Transport | None = None
         self._admission: asyncio.Task[None] | None = None
         self._patience = 0.0
@@ -151,6 +169,7 @@ class Connection(asyncio.BufferedProtocol):
         self.address = ""
         self.deadline = 0.0
         self.in_flight = 0
+        self.waiting = 0
         self.session: Session | None = None
         self.station = ""
         self.version = 0
@@ -177,12 +196,19 @@ class Connection(asyncio.BufferedProtocol):
         """Take what has come."""
         if self._hold & Hold.CLOSING:
             return
+        data = bytes(self._host.buffer[:nbytes])
+        if self._hold:
+            self._look_ahead(data)
+            return
         self._host.moment = self._host.clock.now()
-        self._reader.feed(bytes(self._host.buffer[:nbytes]))
+        self._reader.feed(data)
         self._proceed()
 
-    def eof_received(self) -> None:
-        """Let asyncio close the connection."""
+    def eof_received(self) -> bool:
+        """Let asyncio close the connection, but not before what was read ahead is taken."""
+        transport = self._transport
+        self._gone = self._ahead > 0 and transport is not None and transport.can_write_eof()
+        return self._gone
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
         """Take leave; a will is published if nobody withdrew it."""
@@ -190,6 +216,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._admission is not None:
             self._admission.cancel()
         self._transport = None
+        self._count_ahead(0)
         self._host.leave(self)
 
     def pause_writing(self) -> None:
@@ -209,10 +236,9 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.write(data)
 
     def hold(self, why: Hold) -> None:
-        """Read nothing more until the reason is released."""
-        if not self._hold and self._transport is not None:
-            self._transport.pause_reading()
+        """Take no packet more until the reason is released."""
         self._hold |= why
+        self._turn_tap()
 
     def release(self, why: Hold) -> None:
         """Take a reason back; without any left, go on with what was read already."""
@@ -220,11 +246,16 @@ class Connection(asyncio.BufferedProtocol):
             return
         self._hold &= ~why
         if self._hold:
+            self._turn_tap()
             return
         self.deadline = self._host.time() + self._patience
+        self._host.moment = self._host.clock.now()
+        self._reader.feed(b"")
+        self._count_ahead(0)
         self._proceed()
-        if not self._hold and self._transport is not None:
-            self._transport.resume_reading()
+        if self._gone and not self._hold:
+            self.end_quietly()
+        self._turn_tap()
 
     def late(self, now: float) -> None:
         """End the connection if its deadline has passed; one that we hold back is not late."""
@@ -249,19 +280,56 @@ class Connection(asyncio.BufferedProtocol):
             # read on, and drop it, until the client has closed.
             with suppress(OSError):  # the client is gone already
                 self._transport.write_eof()
-            self._transport.resume_reading()
+            if not self._reads:
+                self._transport.resume_reading()
+            self._reads = True
             self._hold = Hold.CLOSING
             self.deadline = self._host.time() + CLOSE_SECONDS
         else:
             self.end_quietly()
 
-    def committed(self, identifiers: int) -> None:
-        """Count messages that are acknowledged now."""
+    def committed(self, identifiers: int, size: int) -> None:
+        """Count messages that are acknowledged now, and what they weighed."""
         self.in_flight -= identifiers
-        if self._hold & Hold.IN_FLIGHT and self.in_flight * 2 <= self._host.settings.inflight:
+        self.waiting -= size
+        if (
+            self._hold & Hold.IN_FLIGHT
+            and self.in_flight * 2 <= self._host.settings.inflight
+            and self.waiting * 2 <= SHARE
+        ):
             self.release(Hold.IN_FLIGHT)
 
     # What comes from the client.
+
+    def _turn_tap(self) -> None:
+        """Read or do not read, as the holds and what was read ahead allow."""
+        if self._hold & Hold.CLOSING:
+            return  # `end` reads on, for its own reason
+        wanted = not self._hold or (
+            not self._hold & ~_AHEAD
+            and not self._gone
+            and self._ahead < self._host.settings.packet
+            and self._host.ahead < AHEAD
+        )
+        if wanted != self._reads and self._transport is not None:
+            self._reads = wanted
+            if wanted:
+                self._transport.resume_reading()
+            else:
+                self._transport.pause_reading()
+
+    def _look_ahead(self, data: bytes) -> None:
+        """Keep bytes for later, but answer PINGREQ at once: who is held back is not forgotten."""
+        pings = self._reader.ahead(data) - self._answered
+        self._count_ahead(self._reader.buffered)
+        if pings > 0 and not self._hold & ~_AHEAD:
+            self._answered += pings
+            self.send(answers.PINGRESP * pings)
+        self._turn_tap()
+
+    def _count_ahead(self, size: int) -> None:
+        self._host.ahead += size - self._ahead
+        self._ahead = size
 
     def _proceed(self) -> None:
         heard = False
@@ -277,6 +345,8 @@ class Connection(asyncio.BufferedProtocol):
                     self._other(packet)
         except MalformedPacketError as error:
             self._broken(error)
+        if self._hold & _AHEAD:
+            self._look_ahead(b"")
         if heard and self.session is not None and not self._hold & Hold.WRITING:
             self.deadline = self._host.time() + self._patience
 
@@ -295,6 +365,8 @@ class Connection(asyncio.BufferedProtocol):
             self._topic = topics.read(packet.topic)
             self._topic_name = packet.topic
         topic = self._topic
+        if topic is None:
+            topic = self._host.foreign(packet.topic, packet.payload, self.station)
         if (
             topic is None
             or topic.kind not in topics.INWARD
@@ -315,10 +387,11 @@ class Connection(asyncio.BufferedProtocol):
             self.in_flight += 1
             if self.in_flight > self._host.settings.inflight:
                 self._too_many()
+        self.waiting += weight(packet.payload)
+        if self.waiting > SHARE:
+            self.hold(Hold.IN_FLIGHT)
         self._host.deliver(
-            Delivery(
-                topic.station, packet.topic, packet.payload, self._host.moment, self, token
-            ),
+            Delivery(topic.station, packet.topic, packet.payload, self._host.moment, self, token),
             self,
         )
 
@@ -368,7 +441,10 @@ class Connection(asyncio.BufferedProtocol):
     def _other(self, packet: Packet) -> None:
         match packet:
             case Ping():
-                self.send(answers.PINGRESP)
+                if self._answered:
+                    self._answered -= 1
+                else:
+                    self.send(answers.PINGRESP)
             case Acknowledge():
                 self._acknowledged(packet)
             case Connect():

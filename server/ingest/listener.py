@@ -8,6 +8,7 @@ import logging
 import secrets
 import socket
 import ssl
+import struct
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,8 +17,9 @@ from typing import cast
 from server.clock import Clock
 from server.ingest import answers, topics
 from server.ingest.access import Access
-from server.ingest.connection import QOS_2, Connection, Hold
+from server.ingest.connection import QOS_2, Connection, Hold, weight
 from server.ingest.doubles import Doubles
+from server.ingest.mapping import Mappings
 from server.ingest.packets import V5, Connect, Subscribe, Unsubscribe
 from server.ingest.properties import Properties, Property, Reason
 from server.ingest.session import WINDOW, ClientKey, Line, Session, Sessions
@@ -40,6 +42,9 @@ KEEP_ALIVE = 600
 EXPIRY = 86_400.0
 """Seconds that a session waits for its client, at most."""
 
+_PUBACK = 0x40020000
+"""PUBACK without its identifier, as a number."""
+
 FOREVER = 10 * 365 * 86_400.0
 SWEEP_SECONDS = 1.0
 RELEASED = 64
@@ -58,10 +63,12 @@ class Listener:
         self.vitals = vitals
         self.buffer = memoryview(bytearray(READ_BYTES))
         self.moment = clock.now()
+        self.ahead = 0
         self.time = asyncio.get_running_loop().time
         self.clock = clock
         self._board = board
         self._doubles = Doubles(vitals)
+        self._mappings = Mappings.load(settings.mappings)
         self._deliver: Deliver | None = None
         self._socket: socket.socket | None = None
         self._connections: set[Connection] = set()
@@ -114,27 +121,18 @@ class Listener:
 
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """Write the acknowledgements, in one piece for each connection."""
-        answered: dict[Connection, bytearray] = {}
-        counts: dict[Connection, int] = {}
+        groups: dict[Connection, list[Delivery]] = {}
         for delivery in deliveries:
-            token = delivery.token
-            if not token:
-                continue
-            connection = delivery.origin
-            if token < QOS_2:
-                answer = (0x40020000 | token).to_bytes(4)
-            else:
-                answer = self._received(connection, token & 0xFFFF)
-            found = answered.get(connection)
+            found = groups.get(delivery.origin)
             if found is None:
-                answered[connection] = bytearray(answer)
-                counts[connection] = 1
+                groups[delivery.origin] = [delivery]
             else:
-                found += answer
-                counts[connection] += 1
-        for connection, data in answered.items():
-            connection.send(data)
-            connection.committed(counts[connection])
+                found.append(delivery)
+        for connection, group in groups.items():
+            tokens = [delivery.token for delivery in group if delivery.token]
+            if tokens:
+                connection.send(self._answer(connection, tokens))
+            connection.committed(len(tokens), sum([weight(delivery.payload) for delivery in group]))
         if self._subscribers:
             self._confirm(deliveries)
         self._full = False
@@ -205,6 +203,11 @@ class Listener:
             self._full = True
             connection.hold(Hold.QUEUE)
             self._held.append(connection)
+
+    def foreign(self, topic: str, payload: bytes, station: str) -> topics.Topic | None:
+        """Give ours for a topic that is mapped; the client's own where none can be told."""
+        reading = self._mappings.read(topic, payload, received=self.moment)
+        return reading and topics.Topic(reading.station or station, "obs")
 
     def status(self, station: str, payload: bytes) -> None:
         """Take a status message."""
@@ -317,6 +320,17 @@ class Listener:
         old.will = None  # its client is here again
         old.end(Reason.TAKEN_OVER)
         self._part(old)
+
+    def _answer(self, connection: Connection, tokens: list[int]) -> bytes:
+        if max(tokens) < QOS_2:
+            return struct.pack(f">{len(tokens)}I", *[_PUBACK | token for token in tokens])
+        parts = []
+        for token in tokens:
+            if token < QOS_2:
+                parts.append((_PUBACK | token).to_bytes(4))
+            else:
+                parts.append(self._received(connection, token & 0xFFFF))
+        return b"".join(parts)
 
     def _received(self, connection: Connection, identifier: int) -> bytes:
         """Note a QoS 2 message as committed and give its PUBREC."""

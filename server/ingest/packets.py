@@ -108,6 +108,7 @@ class Disconnect(msgspec.Struct, frozen=True):
 Packet: TypeAlias = Connect | Publish | Acknowledge | Subscribe | Unsubscribe | Ping | Disconnect
 
 _PING = Ping()
+_PINGREQ = Kind.PINGREQ << 4
 # Lower four bits of the first byte that the standard fixes, section 2.1.3.
 _FLAGS = {
     Kind.CONNECT: 0,
@@ -129,7 +130,18 @@ class Reader:
     version: of the protocol; set by the CONNECT that comes by.
     """
 
-    __slots__ = ("_at", "_data", "_need", "_rest", "_topic", "_topic_raw", "limit", "version")
+    __slots__ = (
+        "_at",
+        "_data",
+        "_need",
+        "_pings",
+        "_rest",
+        "_seen",
+        "_topic",
+        "_topic_raw",
+        "limit",
+        "version",
+    )
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -138,6 +150,8 @@ class Reader:
         self._at = 0
         self._rest = bytearray()
         self._need = 0
+        self._seen = 0
+        self._pings = 0
         self._topic_raw: bytes | None = None
         self._topic = ""
 
@@ -156,8 +170,38 @@ class Reader:
                 return
             data = bytes(self._rest)
             self._rest.clear()
+            self._seen = self._pings = 0
         self._data = data
         self._at = 0
+
+    def ahead(self, data: bytes) -> int:
+        """Take bytes while no packet may be taken; give how many PINGREQ wait among them all.
+
+        `next` still gives them in their turn; feed b"" before taking packets again.
+        """
+        if self._at < len(self._data):
+            self._keep()
+        self._rest += data
+        self._need = 0
+        rest, at, end = self._rest, self._seen, len(self._rest)
+        while end - at >= 2:
+            if rest[at + 1] < 0x80:
+                size, body = rest[at + 1], at + 2
+            elif end - at < 5 and rest[end - 1] > 0x7F:
+                break
+            else:
+                try:
+                    head = bytes(rest[at + 1 : at + 5])
+                    size, length = props.number(head, 0, len(head))
+                except MalformedPacketError:
+                    break  # said when its turn comes
+                body = at + 1 + length
+            if body + size > end:
+                break
+            self._pings += rest[at] == _PINGREQ
+            at = body + size
+        self._seen = at
+        return self._pings
 
     def _keep(self) -> None:
         self._rest += self._data[self._at :]

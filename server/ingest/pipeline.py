@@ -5,16 +5,18 @@ import datetime as dt
 import logging
 import random
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 import psycopg
 
-from agent.report import decode
 from server.clock import Clock
 from server.ingest.batch import Batch, Place
+from server.ingest.clocks import Clocks
 from server.ingest.columns import arrange
+from server.ingest.lanes import Lanes
+from server.ingest.mapping import Mappings
 from server.ingest.roster import Roster
 from server.ingest.source import Delivery, Source
 from server.settings import Ingest
@@ -28,17 +30,24 @@ logger = logging.getLogger(__name__)
 
 _POISON = ("22", "23", "0A", "P0")
 """Classes of SQLSTATE that speak of the data, not of the server: one row may be to blame."""
-QUEUE_BYTES = 64 * 1024 * 1024
-"""Payload that waits for the database at most, whatever the number of readings."""
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 3.0
+
+
+@dataclass(slots=True)
+class _Job:
+    """Deliveries of one transaction; what has been made of them while the last one was written."""
+
+    deliveries: list[Delivery]
+    batch: Batch | None = None
+    packed: sink.Packed | None = None
 
 
 class Pipeline:
     """Takes deliveries from a source and keeps what they carry.
 
-    While the database is away nothing is acknowledged, the source is held back, and the batch
-    is tried again until it is stored.
+    While the database works on one batch the next is checked and packed. While it is away nothing
+    is acknowledged, the source is held back, and the batch is tried again until it is stored.
     """
 
     def __init__(
@@ -50,110 +59,112 @@ class Pipeline:
         settings: Ingest,
         clock: Clock,
         vitals: Vitals,
+        clocks: Clocks | None = None,
+        ordered: bool = True,
     ) -> None:
-        """Take the parts; ``connect`` opens a connection in autocommit mode."""
+        """Take the parts; ``connect`` opens a connection in autocommit mode.
+
+        ``ordered``: the source wants its deliveries acknowledged in their order.
+        """
         self._source = source
         self._connect = connect
         self._partitions = partitions
         self._settings = settings
         self._clock = clock
+        self._mappings = Mappings.load(settings.mappings)
         self._vitals = vitals
+        self._clocks = clocks
         self._roster = Roster(register=settings.unknown == "register")
         earliest = dt.date.fromisoformat(settings.earliest)
         self._earliest = dt.datetime.combine(earliest, dt.time(), dt.UTC)
         self._ahead = dt.timedelta(seconds=settings.ahead)
-        self._waiting: deque[Delivery] = deque()
-        self._reports = 0
-        self._bytes = 0
-        self._some = asyncio.Event()
-        self._plenty = asyncio.Event()
+        self._lanes = Lanes(batch=settings.batch, queue=settings.queue, apart=not ordered)
+        self._next: _Job | None = None
         self._connection: Connection | None = None
 
     @property
     def waiting(self) -> int:
         """Reports that are not committed yet."""
-        return self._reports
+        return self._lanes.reports
 
     def deliver(self, delivery: Delivery) -> bool:
         """Take a delivery; False when the queue is full."""
-        delivery.items = decode(delivery.payload)
-        self._waiting.append(delivery)
-        self._reports += len(delivery.items)
-        self._bytes += len(delivery.payload)
-        self._some.set()
-        if self._reports >= self._settings.batch:
-            self._plenty.set()
-        return self._reports < self._settings.queue and self._bytes < QUEUE_BYTES
+        delivery.items = self._mappings.items(delivery)
+        return self._lanes.put(delivery)
 
     async def run(self) -> None:
         """Write batches until cancelled."""
         try:
             while True:
-                await self._some.wait()
-                if not self._plenty.is_set() and self._settings.linger:
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(self._settings.linger):
-                            await self._plenty.wait()
+                if self._next is None:
+                    await self._lanes.wait(self._settings.linger)
                 await self._turn()
         finally:
             await self._disconnect()
 
     async def drain(self) -> None:
         """Write until nothing waits."""
-        while self._waiting:
+        while self._lanes or self._next is not None:
             await self._turn()
         await self._disconnect()
 
     async def _turn(self) -> None:
-        deliveries = self._take()
+        job, self._next = self._next or _Job(self._lanes.take()), None
         try:
-            await self._keep(deliveries)
+            await self._keep(job)
         except asyncio.CancelledError:
-            self._waiting.extendleft(reversed(deliveries))
+            if self._next is not None:
+                self._lanes.back(self._next.deliveries)
+                self._next = None
+            self._lanes.back(job.deliveries)
             raise
-        self._reports -= sum(len(delivery.items) for delivery in deliveries)
-        self._bytes -= sum(len(delivery.payload) for delivery in deliveries)
-        self._vitals.add("received", len(deliveries))
-        self._vitals.set("queue", self._reports)
-        self._source.acknowledge(deliveries)
+        self._lanes.settle(job.deliveries)
+        self._vitals.add("received", len(job.deliveries))
+        self._vitals.set("queue", self._lanes.reports)
+        self._source.acknowledge(job.deliveries)
 
-    def _take(self) -> list[Delivery]:
-        """Take a batch's worth off the queue."""
-        taken: list[Delivery] = []
-        size = 0
-        while self._waiting and size < self._settings.batch:
-            delivery = self._waiting.popleft()
-            size += len(delivery.items)
-            taken.append(delivery)
-        self._plenty.clear()
-        if not self._waiting:
-            self._some.clear()
-        elif self._reports - size >= self._settings.batch:
-            self._plenty.set()
-        return taken
+    def _prepare(self) -> None:
+        """Make the next full batch ready; it runs while the database is busy with this one."""
+        if self._next is not None or not self._lanes.plenty:
+            return
+        job = self._next = _Job(self._lanes.take())
+        if not self._unknown(job.deliveries):
+            job.batch = self._batch(job.deliveries)
+            job.packed = _pack(list(job.batch.places.values()))
 
-    async def _keep(self, deliveries: list[Delivery]) -> None:
+    async def _keep(self, job: _Job) -> None:
         """Store a batch, however long it takes."""
         pause = _FIRST_PAUSE
+        blocked = 0.0
         while True:
             try:
                 connection = await self._connected()
                 await self._roster.refresh(connection)
-                batch = await self._sort(connection, deliveries)
+                batch, packed = job.batch, job.packed
+                job.batch = job.packed = None  # good for one attempt
+                if batch is None:
+                    batch = await self._sort(connection, job.deliveries)
                 started = time.monotonic()
-                outcome = await self._write(connection, batch, list(batch.places.values()))
+                outcome = await self._write(connection, batch, packed)
                 break
             except (psycopg.Error, StoreError, OSError) as error:
+                now = time.monotonic()
+                blocked = blocked or now
+                self._vitals.add("retries", reason=_reason(error))
+                self._vitals.set("blocked_seconds", now - blocked)
                 logger.warning(
-                    "the database does not take readings: waiting=%d pause=%.2f detail=%s",
-                    self._reports,
+                    "the database does not take readings: waiting=%d pause=%.2f reason=%s"
+                    " detail=%s",
+                    self._lanes.reports,
                     pause,
+                    _reason(error),
                     str(error).strip(),
                 )
-                self._vitals.add("retries")
                 await self._disconnect()
                 await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - no secret
                 pause = min(pause * 2, _LONGEST_PAUSE)
+        if blocked:
+            self._vitals.set("blocked_seconds", 0)
         self._count(batch, outcome, time.monotonic() - started)
 
     async def _connected(self) -> Connection:
@@ -170,22 +181,32 @@ class Pipeline:
                 await connection.close()
 
     async def _sort(self, connection: Connection, deliveries: list[Delivery]) -> Batch:
-        ids = self._roster.ids
-        unknown = {d.station for d in deliveries if d.station not in ids}
+        unknown = self._unknown(deliveries)
         if unknown:
             await self._roster.find(connection, unknown, now=self._clock.now())
+        return self._batch(deliveries)
+
+    def _unknown(self, deliveries: list[Delivery]) -> set[str]:
+        ids = self._roster.ids
+        return {d.station for d in deliveries if d.station and d.station not in ids}
+
+    def _batch(self, deliveries: list[Delivery]) -> Batch:
         batch = Batch(self._roster.ids, earliest=self._earliest, ahead=self._ahead)
+        ids = self._roster.ids
         for delivery in deliveries:
+            if self._clocks is not None and (station := ids.get(delivery.station)):
+                self._clocks.note(station, delivery)
             batch.put(delivery)
         return batch
 
     async def _write(
-        self, connection: Connection, batch: Batch, places: list[Place]
+        self, connection: Connection, batch: Batch, packed: sink.Packed | None
     ) -> sink.Outcome:
         """Write everything in one transaction; if a row is refused, find it and leave it out."""
+        places = list(batch.places.values())
         try:
             await self._partitions.ensure(connection, _days(places))
-            return await self._transact(connection, batch, places, finish=True)
+            return await self._transact(connection, batch, packed or _pack(places), finish=True)
         except psycopg.errors.CheckViolation:
             # Perhaps retention took a partition away that was known to be there.
             self._partitions.forget()
@@ -193,7 +214,7 @@ class Pipeline:
             if not _poisonous(error):
                 raise
         outcome = await self._halve(connection, batch, places)
-        rest = await self._transact(connection, batch, [], finish=True)
+        rest = await self._transact(connection, batch, None, finish=True)
         return _sum(outcome, rest)
 
     async def _halve(
@@ -201,7 +222,7 @@ class Pipeline:
     ) -> sink.Outcome:
         try:
             await self._partitions.ensure(connection, _days(places))
-            return await self._transact(connection, batch, places, finish=False)
+            return await self._transact(connection, batch, _pack(places), finish=False)
         except psycopg.Error as error:
             if not _poisonous(error):
                 raise
@@ -216,15 +237,14 @@ class Pipeline:
         return _sum(first, await self._halve(connection, batch, places[middle:]))
 
     async def _transact(
-        self, connection: Connection, batch: Batch, places: list[Place], *, finish: bool
+        self, connection: Connection, batch: Batch, packed: sink.Packed | None, *, finish: bool
     ) -> sink.Outcome:
         """Write some rows; with ``finish`` the quarantine too."""
         outcome = sink.Outcome(0, 0, 0)
         now = self._clock.now()
         async with connection.transaction():
-            if places:
-                blocks = arrange([place.row for place in places])
-                outcome = await sink.store(connection, blocks, stored=now)
+            if packed is not None:
+                outcome = await sink.write(connection, packed, stored=now, meanwhile=self._prepare)
                 for key in outcome.conflicts:
                     batch.contradict(key)
             if finish and batch.refused:
@@ -244,6 +264,15 @@ class Pipeline:
             logger.warning(
                 "two values for one reading: station=%s (two stations with one name?)", station
             )
+
+
+def _pack(places: Sequence[Place]) -> sink.Packed | None:
+    return sink.pack(arrange([place.row for place in places])) if places else None
+
+
+def _reason(error: Exception) -> str:
+    """Give a word for the vitals: the SQLSTATE, or that there is no connection."""
+    return (isinstance(error, psycopg.Error) and error.sqlstate) or "connection"
 
 
 def _poisonous(error: psycopg.Error) -> bool:

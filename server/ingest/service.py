@@ -4,12 +4,16 @@ import asyncio
 import gc
 import json
 import logging
+import resource
 import sys
 from collections.abc import Iterable, Mapping
 
 from server.clock import Clock
 from server.ingest import roster
 from server.ingest.access import Access
+from server.ingest.clocks import Clocks
+from server.ingest.jetstream import PARTITIONS, JetStreamSink, JetStreamSource
+from server.ingest.leases import Leases
 from server.ingest.listener import Listener
 from server.ingest.pipeline import Pipeline
 from server.ingest.status import Board
@@ -24,11 +28,16 @@ from server.vitals import Vitals
 logger = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 10.0
+FILES = 256
+"""Files and sockets that the role needs besides its connections."""
+
 RETRY_SECONDS = 1.0
 
 
-async def serve(settings: Settings, *, clock: Clock) -> None:
+async def serve(settings: Settings, *, clock: Clock, role: str = "ingest") -> None:
     """Take readings in until cancelled; then store what has come, acknowledge it, and end.
+
+    The role ``write`` takes them from the stream that ``ingest`` fills with the sink jetstream.
 
     Writes one line of JSON to standard output when stations can connect. Raises OSError where
     the port cannot be had, StoreError where the database is not one that we can use.
@@ -36,25 +45,33 @@ async def serve(settings: Settings, *, clock: Clock) -> None:
     _calm_collector()
     vitals = Vitals()
     async with await _database(settings) as database:
-        source, port = await _source(settings, database, clock=clock, vitals=vitals)
+        source, port = await _source(settings, database, clock=clock, vitals=vitals, role=role)
 
         async def connect() -> Connection:
             return await database.listener(name="ingest")
 
-        pipeline = Pipeline(
+        clocks = Clocks(
+            limit=settings.ingest.clock, size=settings.ingest.clock_readings, vitals=vitals
+        )
+        pipeline: Pipeline | JetStreamSink = Pipeline(
             source,
             connect=connect,
             partitions=Partitions(database.kind, chunk_days=settings.store.chunk_days),
             settings=settings.ingest,
             clock=clock,
             vitals=vitals,
+            clocks=clocks,
+            ordered=not isinstance(source, Listener),
         )
+        if role == "ingest" and settings.ingest.sink == "jetstream":
+            pipeline = JetStreamSink(source, settings=settings.ingest, vitals=vitals)
         tasks = [
             asyncio.create_task(source.run(pipeline.deliver), name="source"),
             asyncio.create_task(pipeline.run(), name="pipeline"),
-            asyncio.create_task(vitals.publish(database, "ingest", clock), name="vitals"),
+            asyncio.create_task(vitals.publish(database, role, clock), name="vitals"),
+            asyncio.create_task(clocks.publish(database, clock), name="clocks"),
         ]
-        sys.stdout.write(json.dumps({"ready": "ingest", "port": port}) + "\n")
+        sys.stdout.write(json.dumps({"ready": role, "port": port}) + "\n")
         sys.stdout.flush()
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -65,7 +82,9 @@ async def serve(settings: Settings, *, clock: Clock) -> None:
 
 
 async def _stop(
-    source: Listener | Subscriber, pipeline: Pipeline, tasks: Iterable[asyncio.Task[None]]
+    source: Listener | Subscriber | JetStreamSource,
+    pipeline: Pipeline | JetStreamSink,
+    tasks: Iterable[asyncio.Task[None]],
 ) -> None:
     for task in tasks:
         task.cancel()
@@ -92,8 +111,15 @@ async def _database(settings: Settings) -> Database:
 
 
 async def _source(
-    settings: Settings, database: Database, *, clock: Clock, vitals: Vitals
-) -> tuple[Listener | Subscriber, int]:
+    settings: Settings, database: Database, *, clock: Clock, vitals: Vitals, role: str
+) -> tuple[Listener | Subscriber | JetStreamSource, int]:
+    if role == "write":
+
+        async def session() -> Connection:
+            return await database.listener(name="write")
+
+        leases = Leases(session, partitions=PARTITIONS)
+        return JetStreamSource(settings.ingest, leases=leases, vitals=vitals), 0
     board = Board(vitals)
     if settings.ingest.source == "broker":
         return Subscriber(settings.ingest, board=board, clock=clock, vitals=vitals), 0
@@ -103,8 +129,19 @@ async def _source(
             return await roster.keys(connection, names)
 
     access = Access(keys, anonymous=settings.ingest.anonymous)
+    more_files(settings.ingest.connections + FILES)
     listener = Listener(settings.ingest, access=access, board=board, clock=clock, vitals=vitals)
     return listener, listener.open()
+
+
+def more_files(wanted: int) -> None:
+    """Raise the limit of open files as far as the system lets us: each connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if most < wanted:
+        logger.info("fewer connections than set: open files=%d wanted=%d", most, wanted)
 
 
 def _calm_collector() -> None:

@@ -20,6 +20,7 @@ from paho.mqtt.properties import Properties
 
 from server.clock import Clock
 from server.ingest import topics
+from server.ingest.mapping import Mappings
 from server.ingest.source import Deliver, Delivery, confirmation
 from server.ingest.status import Board
 from server.settings import Ingest
@@ -64,6 +65,7 @@ class Subscriber:
         self._settings = settings
         self._board = board
         self._clock = clock
+        self._mappings = Mappings.load(settings.mappings)
         self._vitals = vitals
         self._name = client
         self._prefix = f"$share/{group}/" if group else ""
@@ -132,7 +134,9 @@ class Subscriber:
         self._vitals.set("broker_away_seconds", 0)
         logger.info("connected to the broker: host=%s", self._url.hostname)
         try:
-            await link.subscribe([f"{self._prefix}fenghuo/v1/+/{k}" for k in ("obs", "status")])
+            filters = [f"fenghuo/v1/+/{kind}" for kind in ("obs", "status")]
+            filters += self._mappings.filters
+            await link.subscribe([self._prefix + name for name in filters])
             await link.broken()
         except (aiomqtt.MqttError, OSError):
             await self.close()
@@ -140,6 +144,10 @@ class Subscriber:
 
     def _message(self, link: "_Link", message: paho.MQTTMessage) -> None:
         topic = topics.read(message.topic)
+        if topic is None:
+            payload = bytes(message.payload)
+            mapped = self._mappings.read(message.topic, payload, received=self._clock.now())
+            topic = mapped and topics.Topic(mapped.station, "obs")
         if topic is None or topic.kind == "status":
             if topic is not None:
                 self._board.put(topic.station, bytes(message.payload), self._clock.now())
@@ -209,6 +217,7 @@ class _Link:
         self._inner: paho.Client = client._client  # noqa: SLF001 - see the class
         self._inner.manual_ack_set(True)
         self._inner.on_message = lambda _client, _data, message: take(self, message)
+        self._inner.on_socket_register_write = self._wants_to_write
         self._loop = asyncio.get_running_loop()
         self._paused = -1
 
@@ -257,12 +266,35 @@ class _Link:
             self._read()
         self._paused = -1
 
+    def _wants_to_write(self, _client: Any, _data: Any, handle: Any) -> None:
+        self._loop.call_soon_threadsafe(self._watch, handle)
+
+    def _watch(self, handle: Any) -> None:
+        """Write when the socket can take it, unless it is closed, or another's, by now."""
+        present = self._inner.socket()
+        if present is None or present is not handle or handle.fileno() < 0:
+            return
+        try:
+            self._loop.add_writer(handle.fileno(), self._write)
+        except RuntimeError as error:
+            # uvloop has given the socket up after a reset, and tells nobody else.
+            self._fail(error)
+
+    def _write(self) -> None:
+        try:
+            self._inner.loop_write()
+        except OSError as error:
+            self._fail(error)
+
     def _read(self) -> None:
         try:
             self._inner.loop_read()
             while getattr(self._inner.socket(), "pending", int)() > 0:
                 self._inner.loop_read()
         except OSError as error:
-            disconnected = self._client._disconnected  # noqa: SLF001 - see the class
-            if not disconnected.done():
-                disconnected.set_exception(error)
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        disconnected = self._client._disconnected  # noqa: SLF001 - see the class
+        if not disconnected.done():
+            disconnected.set_exception(error)

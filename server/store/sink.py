@@ -4,8 +4,9 @@ COPY in binary form into a temporary table, then an upsert: three times faster t
 values (measured; docs of the benchmark). The caller owns the transaction.
 """
 
+import asyncio
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
@@ -58,6 +59,22 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class Packed:
+    """Blocks in PostgreSQL's binary form, ready to be sent.
+
+    columns: of the wide rows.  span: first and last time.
+    rare: values without a wide column, if any.  revised: some row has a revision above 0.
+    """
+
+    columns: tuple[str, ...]
+    wide: bytes
+    rare: bytes | None
+    count: int
+    span: tuple[dt.datetime, dt.datetime]
+    revised: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of a batch; ``conflicts`` are those stored already with other values."""
 
@@ -75,6 +92,7 @@ class Refused(msgspec.Struct, frozen=True):
     payload: bytes
     reason: str
     detail: str
+    station: str = ""
 
 
 def moment(time: dt.datetime) -> int:
@@ -91,41 +109,63 @@ async def prepare(connection: Connection) -> None:
         await connection.execute(_queries.staging_rare)
 
 
+def pack(blocks: Sequence[Block]) -> Packed:
+    """Put the blocks, at least one, into the form in which they are sent."""
+    columns = columns_of(blocks)
+    rare = any(name not in _WIDE for block in blocks for name in block.names)
+    return Packed(
+        columns=columns,
+        wide=encode(blocks, columns),
+        rare=encode_rare(blocks) if rare else None,
+        count=sum(len(block.station) for block in blocks),
+        span=_span(blocks),
+        revised=any(bool(block.revision.any()) for block in blocks),
+    )
+
+
 async def store(connection: Connection, blocks: Sequence[Block], *, stored: dt.datetime) -> Outcome:
-    """Write the blocks; a (station, time) must come once among them.
+    """Write the blocks; a (station, time) must come once among them. See `write`."""
+    return await write(connection, pack(blocks), stored=stored)
+
+
+async def write(
+    connection: Connection,
+    packed: Packed,
+    *,
+    stored: dt.datetime,
+    meanwhile: Callable[[], None] | None = None,
+) -> Outcome:
+    """Write packed blocks; ``meanwhile`` is called once while the server inserts.
 
     What is new is inserted, a higher revision replaces the stored row and its rare values, the
     rest changes nothing. The keys of inserted and changed rows are logged in ``arrival``.
     """
-    columns = columns_of(blocks)
-    rare = any(name not in _WIDE for block in blocks for name in block.names)
-    count = sum(len(block.station) for block in blocks)
     cursor = connection.cursor()
-    async with cursor.copy(_copy(columns)) as copy:
-        await copy.write(encode(blocks, columns))
-    if rare:
+    async with cursor.copy(_copy(packed.columns)) as copy:
+        await copy.write(packed.wide)
+    if packed.rare is not None:
         async with cursor.copy(_queries.copy_rare) as copy:
-            await copy.write(encode_rare(blocks))
-    await cursor.execute(_insert(columns), (stored,), prepare=True)
+            await copy.write(packed.rare)
+    if meanwhile is not None:
+        # Its turn comes when the statement has been sent and the answer is waited for.
+        asyncio.get_running_loop().call_soon(meanwhile)
+    await cursor.execute(_insert(packed.columns), (stored,), prepare=True)
     inserted, arrival, _ = await cursor.fetchone() or (0, None, None)
-    if rare and arrival is not None:
+    if packed.rare is not None and arrival is not None:
         await cursor.execute(_queries.insert_rare, (arrival,))
-    if inserted == count:
+    if inserted == packed.count:
         return Outcome(inserted, 0, 0)
-    span = _span(blocks)
     # Before the correction, which would make the stored values ours.
-    await cursor.execute(_contested(), span)
+    await cursor.execute(_contested(), packed.span)
     conflicts = tuple((station, moment(time)) for station, time in await cursor.fetchall())
-    corrected = 0
-    if any(block.revision.any() for block in blocks):
-        corrected = await _correct(connection, span, stored)
-    duplicates = count - inserted - corrected - len(conflicts)
+    corrected = await _correct(connection, packed.span, stored) if packed.revised else 0
+    duplicates = packed.count - inserted - corrected - len(conflicts)
     return Outcome(inserted, corrected, duplicates, conflicts)
 
 
 async def refuse(connection: Connection, refused: Sequence[Refused]) -> None:
     """Write rows of the quarantine."""
-    rows = [(r.received, r.topic, r.payload, r.reason, r.detail) for r in refused]
+    rows = [(r.received, r.station, r.topic, r.payload, r.reason, r.detail) for r in refused]
     await connection.execute(_queries.refuse, [list(column) for column in zip(*rows, strict=True)])
 
 

@@ -17,7 +17,8 @@ COPY pg_temp.incoming_rare (station, time, element, value, quality) FROM STDIN (
 -- The common case, in one go: everything is new. Rows that exist already are left for `contested`.
 WITH fresh AS (
     INSERT INTO observation ({columns})
-    SELECT {columns} FROM pg_temp.incoming
+    -- In one order, so that two writers of the same readings cannot wait for each other.
+    SELECT {columns} FROM pg_temp.incoming ORDER BY station, time
     ON CONFLICT (station, time) DO NOTHING
     RETURNING station, time
 ), newest AS (
@@ -76,5 +77,21 @@ WHERE o.time BETWEEN %s AND %s
              WHERE r.station = o.station AND r.time = o.time ORDER BY r.element));
 
 -- name: refuse
-INSERT INTO quarantine (received, topic, payload, reason, detail)
-SELECT * FROM unnest(%s::timestamptz[], %s::text[], %s::bytea[], %s::text[], %s::text[]);
+-- The same message again is counted in the row that it has. Not so where its own time may be what
+-- is missing (another topic than ours, or no report at all): then it may be another reading.
+INSERT INTO quarantine AS q (received, station, topic, payload, reason, detail, times, newest, digest)
+SELECT min(received), (array_agg(station ORDER BY number DESC))[1], min(topic),
+    (array_agg(payload))[1], (array_agg(reason ORDER BY number DESC))[1],
+    (array_agg(detail ORDER BY number DESC))[1], count(*),
+    CASE WHEN count(*) > 1 THEN max(received) END, digest
+FROM (
+    SELECT *, CASE WHEN topic LIKE 'fenghuo/v1/%%' AND reason <> 'form'
+        THEN sha256(convert_to(topic, 'UTF8') || '\x00' || payload) END AS digest
+    FROM unnest(%s::timestamptz[], %s::text[], %s::text[], %s::bytea[], %s::text[], %s::text[])
+        WITH ORDINALITY AS r (received, station, topic, payload, reason, detail, number)
+) r
+GROUP BY digest, CASE WHEN digest IS NULL THEN number END
+ORDER BY min(number)
+ON CONFLICT (digest) DO UPDATE
+SET times = q.times + excluded.times, reason = excluded.reason, detail = excluded.detail,
+    newest = greatest(q.newest, excluded.received, excluded.newest);

@@ -22,7 +22,7 @@ from server.clock import Clock, SystemClock
 from server.processes import ready
 from server.settings import Settings
 from server.store.database import Database
-from server.web import health, notices, observations, pages, problems, receipts
+from server.web import health, notices, observations, pages, problems, quarantine, receipts
 from server.web.context import Context
 from server.web.live import Live
 
@@ -82,6 +82,7 @@ def create(
     problems.install(app)
     app.include_router(health.router(context))
     app.include_router(observations.router(context))
+    app.include_router(quarantine.router(context))
     app.include_router(notices.router(context, criteria))
     app.include_router(receipts.router(context))
     app.include_router(pages.router(context))

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from agent.elements import ELEMENTS
 from alerts.queries import Queries
+from server.ingest import clocks
 from server.store import observations, stations
 from server.web.answers import Json, moment
 from server.web.context import Context
@@ -36,10 +37,14 @@ def router(context: Context) -> APIRouter:
 
     @api.get("/stations")
     async def station_list() -> Response:
-        """Give every station of the catalogue."""
+        """Give every station of the catalogue, and how far its clock is off, where that is known.
+
+        clock_offset: seconds that its readings' times lie behind ours; below zero it is fast.
+        """
         async with context.database.connection() as conn:
             places = await stations.every(conn)
-        return Json({"stations": [_place(place) for place in places]})
+            known = await clocks.read(conn)
+        return Json({"stations": [_place(p) | _clock(known.get(p.id)) for p in places]})
 
     @api.get("/stations/{name}/series")
     async def series(
@@ -105,6 +110,13 @@ def _place(place: stations.Station) -> dict[str, Any]:
         "longitude": place.longitude,
         "latitude": place.latitude,
         "elevation": place.elevation,
+    }
+
+
+def _clock(reading: clocks.Reading | None) -> dict[str, Any]:
+    return {
+        "clock_offset": None if reading is None else round(reading.offset, 1),
+        "clock_suspect": None if reading is None else reading.suspect,
     }
 
 

@@ -15,11 +15,11 @@ SELECT stored FROM arrival ORDER BY xid DESC, id DESC LIMIT 1;
 SELECT number FROM migration;
 
 -- name: refused
-SELECT reason, count(*), max(received) FROM quarantine
+SELECT reason, sum(times)::bigint, max(coalesce(newest, received)) FROM quarantine
 WHERE received >= %(since)s GROUP BY reason ORDER BY count(*) DESC, reason;
 
 -- name: refused_newest
-SELECT received, topic, reason, detail, octet_length(payload) AS bytes,
-    substring(payload FROM 1 FOR 240) AS head, replayed
+SELECT id, received, station, topic, reason, detail, times, newest,
+    octet_length(payload) AS bytes, substring(payload FROM 1 FOR 240) AS head, replayed
 FROM quarantine WHERE received >= %(since)s AND (%(reason)s::text IS NULL OR reason = %(reason)s::text)
 ORDER BY received DESC, id DESC LIMIT %(limit)s;

@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.bench import ingest
+from tests.bench import ingest, peers, scale, watch
 
 ROOT = Path(__file__).parents[2]
 RESULTS = Path(__file__).with_name("results.json")
 READMES = {"README.md": "| what | figure | ratio |", "README.zh.md": "| 项目 | 数值 | 比值 |"}
 BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
-PARTS = {"ingest": ingest.run}
+PARTS = {"ingest": ingest.run, "scale": scale.run, "peers": peers.run, "watch": watch.run}
 
 
 def main() -> int:
@@ -40,9 +40,17 @@ def table(results: dict[str, Any], head: str) -> str:
     lines = [head, "|---|---:|---:|"]
     for part in results.values():
         for row in part["rows"]:
+            if "skipped" in row:
+                lines.append(f"| {row['name']} | skipped: {row['skipped']} | |")
+                continue
             ratio = f"{row['ratio']:.2f} of {row['to']}" if "ratio" in row else ""
-            lines.append(f"| {row['name']} | {row['figure']:,.4g} {row['unit']} | {ratio} |")
+            lines.append(f"| {row['name']} | {number(row['figure'])} {row['unit']} | {ratio} |")
     return "\n".join(lines)
+
+
+def number(figure: float) -> str:
+    """Give a figure with as many digits as a noisy machine can mean."""
+    return f"{figure:,.0f}" if abs(figure) >= 100 else f"{figure:.3g}"
 
 
 def write(readme: Path, text: str) -> None:

@@ -46,7 +46,7 @@ Row_ = dict[str, Any]
 
 
 @contextmanager
-def fresh(server: str) -> Iterator[str]:
+def fresh(server: str, stations: int = 1_200) -> Iterator[str]:
     """Lend a database of its own on the server."""
     name = f"fenghuo_bench_{os.getpid()}_{secrets.token_hex(3)}"
     with psycopg.connect(server, autocommit=True) as connection:
@@ -57,7 +57,8 @@ def fresh(server: str) -> Iterator[str]:
             with psycopg.connect(url) as own:
                 own.execute(
                     "INSERT INTO station (name, added)"
-                    " SELECT 'bench-' || n, now() FROM generate_series(1, 1200) AS n"
+                    " SELECT 'bench-' || n, now() FROM generate_series(1, %s) AS n",
+                    (stations,),
                 )
             yield url
         finally:
@@ -130,30 +131,14 @@ def today() -> int:
     return int(time.time()) // 86_400 * 86_400 - 10 * 86_400
 
 
-def steady(port: int, seconds: float) -> Row_:
-    return publishers(
-        {
-            "mode": "steady",
-            "port": port,
-            "names": names(LIVE),
-            "seconds": seconds,
-            "rate": LIVE,
-            "start": today(),
-        }
-    )
+def steady(port: int, seconds: float, **changes: Any) -> Row_:
+    plan = {"names": names(LIVE), "seconds": seconds, "rate": LIVE, "start": today()}
+    return publishers({"mode": "steady", "port": port, **plan, **changes})
 
 
-def flat_out(port: int, seconds: float) -> Row_:
-    return publishers(
-        {
-            "mode": "flat out",
-            "port": port,
-            "names": names(BUSY),
-            "seconds": seconds,
-            "window": WINDOW,
-            "start": today(),
-        }
-    )
+def flat_out(port: int, seconds: float, **changes: Any) -> Row_:
+    plan = {"names": names(BUSY), "seconds": seconds, "window": WINDOW, "start": today()}
+    return publishers({"mode": "flat out", "port": port, **plan, **changes})
 
 
 async def bare_upsert(url: str, seconds: float, size: int = 5_000) -> float:
@@ -267,11 +252,29 @@ def measure(server: str, seconds: float) -> list[Row_]:
             ingest(url, source="broker", broker=f"mqtt://127.0.0.1:{port}"),
         ):
             arriving = broker_way(url, port, seconds)
+        with (
+            fresh(server) as url,
+            mosquitto(Path(folder)) as port,
+            ingest(url, source="broker", broker=f"mqtt://127.0.0.1:{port}") as (process, _),
+        ):
+            time.sleep(1)  # until it is subscribed
+            theirs = steady(port, seconds, confirmed=True)
+            their_cpu = process.cpu
     found += [
         row("mosquitto, forwarding alone", forwarded, "msg/s"),
         row("listener against it", most["rate"], "msg/s", most["rate"] / forwarded, "mosquitto"),
         row("through mosquitto and the subscriber, most", arriving, "msg/s"),
         row("listener against it", most["rate"], "msg/s", most["rate"] / arriving, "that way"),
+        row("that way, 1,200/s, p50", theirs["p50"] * 1000, "ms"),
+        row("that way, 1,200/s, p99", theirs["p99"] * 1000, "ms"),
+        row(
+            "listener's p99 against it",
+            live["p99"] * 1000,
+            "ms",
+            live["p99"] / theirs["p99"],
+            "that way",
+        ),
+        row("that way, 1,200/s, CPU of the subscriber", 100 * their_cpu / seconds, "% of a core"),
     ]
     return found
 
@@ -304,7 +307,7 @@ def main() -> None:
         given.json.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
-def run(seconds: float = 10, *, database: str = "") -> list[Row_]:
+def run(seconds: float = 8, *, database: str = "") -> list[Row_]:
     """Measure on a server, or on the embedded one as it is delivered, which waits for the disk."""
     if database:
         return measure(database, seconds)

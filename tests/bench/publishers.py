@@ -9,7 +9,7 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 ELEMENTS = {
@@ -28,7 +28,11 @@ ELEMENTS = {
 }
 """Twelve elements, all with a column of their own."""
 
-DAY = 86_400
+BATCH = 150
+"""Readings in one message of a backlog."""
+
+CONNECT = b"\x10\x11\x00\x04MQTT\x04\x02\x00\x3c\x00\x05watch"
+FILTER = b"fenghuo/v1/+/ack"
 VALUES = b",".join(b'"%s":%g' % (name.encode(), value) for name, value in ELEMENTS.items())
 
 
@@ -50,12 +54,20 @@ def body(seq: int, start: int) -> bytes:
     )
 
 
+def backlog(seq: int, start: int) -> bytes:
+    """Give a payload with `BATCH` readings of a station, older than those of `body`."""
+    first = 500_000_000 + seq * BATCH
+    begin = start - 510_000_000
+    return b'{"reports":[%s]}' % b",".join(body(first + n, begin) for n in range(BATCH))
+
+
 @dataclass(slots=True)
 class Station:
-    """One connection."""
+    """One connection; several heads are several stations that publish on it in turn."""
 
     socket: socket.socket
-    head: bytes
+    heads: list[bytes]
+    names: list[str]
     seq: int = 0
     open: int = 0
     sent: dict[int, float] = field(default_factory=dict)
@@ -66,33 +78,84 @@ class Station:
 class Load:
     """Many stations that publish with QoS 1 (MQTT 3.1.1) and count what is acknowledged."""
 
-    def __init__(self, *, host: str, port: int, names: list[str], start: int) -> None:
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        names: list[str],
+        start: int,
+        lines: int = 0,
+        make: Callable[[int, int], bytes] = body,
+    ) -> None:
+        """Connect every station, or all of them over so many ``lines``."""
+        self._make = make
+        lines = lines or len(names)
+        self._length = len(make(0, start))
+        self._watch: socket.socket | None = None
+        self._heard = b""
         self.acknowledged = 0
         self.published = 0
         self.latencies: list[float] = []
         self._start = start
         self._bodies: dict[int, bytes] = {}
         self._selector = selectors.EpollSelector()
-        self.stations = [self._connect(host, port, name) for name in names]
+        self.stations = [self._connect(host, port, names[n::lines]) for n in range(lines)]
         for station in self.stations:
             assert station.socket.recv(4) == b"\x20\x02\x00\x00"
             station.socket.setblocking(False)
             self._selector.register(station.socket, selectors.EVENT_READ, station)
 
-    def _connect(self, host: str, port: int, name: str) -> Station:
+    def watch(self, host: str, port: int) -> None:
+        """Count as acknowledged what the centre confirms through the broker, not its PUBACK."""
+        self._watch = socket.create_connection((host, port))
+        self._watch.sendall(CONNECT)
+        self._watch.recv(4)
+        head = bytes((0x82, len(FILTER) + 5))
+        self._watch.sendall(head + b"\x00\x01\x00\x10" + FILTER + b"\x00")
+        self._watch.recv(5)
+        self._watch.setblocking(False)
+        self._selector.register(self._watch, selectors.EVENT_READ, None)
+        self._by_name = {name: station for station in self.stations for name in station.names}
+
+    def _confirmed(self) -> None:
+        """Take the confirmations that have come."""
+        heard = time.monotonic()
+        self._heard += self._watch.recv(262_144) if self._watch else b""
+        data, at = self._heard, 0
+        while len(data) - at > 4:
+            size, start = data[at + 1], at + 2
+            if size > 0x7F:
+                size, start = size & 0x7F | data[at + 2] << 7, at + 3
+            if len(data) < start + size:
+                break
+            topic = start + 2 + (data[start] << 8 | data[start + 1])
+            station = self._by_name[data[start + 2 : topic].split(b"/")[2].decode()]
+            for seq in json.loads(data[topic : start + size])["seq"]:
+                self.acknowledged += 1
+                due = station.sent.pop(seq % 100_000_000 % 65_535 + 1, 0.0)
+                if due:
+                    self.latencies.append(heard - due)
+            at = start + size
+        self._heard = data[at:]
+
+    def _connect(self, host: str, port: int, names: list[str]) -> Station:
         line = socket.create_connection((host, port))
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        client = name.encode()
+        client = names[0].encode()
         variable = b"\x00\x04MQTT\x04\x02\x02\x58" + struct.pack(">H", len(client)) + client
         line.sendall(b"\x10" + length(len(variable)) + variable)
-        topic = f"fenghuo/v1/{name}/obs".encode()
-        remaining = 2 + len(topic) + 2 + len(body(0, 0))
-        return Station(line, b"\x32" + length(remaining) + struct.pack(">H", len(topic)) + topic)
+        heads = []
+        for name in names:
+            topic = f"fenghuo/v1/{name}/obs".encode()
+            size = length(2 + len(topic) + 2 + self._length)
+            heads.append(b"\x32" + size + struct.pack(">H", len(topic)) + topic)
+        return Station(line, heads, names)
 
     def _body(self, seq: int) -> bytes:
         found = self._bodies.get(seq)
         if found is None:
-            found = self._bodies[seq] = body(seq, self._start)
+            found = self._bodies[seq] = self._make(seq, self._start)
             self._bodies.pop(seq - 5_000, None)
         return found
 
@@ -101,7 +164,11 @@ class Load:
         for _ in range(count):
             station.seq += 1
             identifier = (station.seq % 65_535 + 1).to_bytes(2)
-            parts += (station.head, identifier, self._body(station.seq))
+            parts += (
+                station.heads[station.seq % len(station.heads)],
+                identifier,
+                self._body(station.seq),
+            )
         station.open += count
         self.published += count
         self._write(station, b"".join(parts))
@@ -120,7 +187,10 @@ class Load:
     def poll(self, timeout: float) -> Iterator[tuple[Station, bytes]]:
         """Give the PUBACKs that have come, by station."""
         for key, events in self._selector.select(timeout):
-            station: Station = key.data
+            station: Station | None = key.data
+            if station is None:
+                self._confirmed()
+                continue
             if events & selectors.EVENT_WRITE:
                 self._write(station, b"")
             if not events & selectors.EVENT_READ:
@@ -132,7 +202,8 @@ class Load:
             whole = len(data) // 4 * 4
             station.rest = data[whole:]
             station.open -= whole // 4
-            self.acknowledged += whole // 4
+            if self._watch is None:
+                self.acknowledged += whole // 4
             yield station, data[:whole]
 
     def flat_out(self, *, seconds: float, window: int) -> float:
@@ -172,6 +243,8 @@ class Load:
             wait = begin + number / rate - time.monotonic() if number < total else 0.05
             for station, data in self.poll(max(wait, 0)):
                 heard = time.monotonic()
+                if self._watch is not None:
+                    continue
                 for at in range(2, len(data), 4):
                     due = station.sent.pop(data[at] << 8 | data[at + 1])
                     if due:
@@ -179,7 +252,7 @@ class Load:
 
     def settle(self) -> None:
         """Wait until everything is acknowledged."""
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while self.acknowledged < self.published and time.monotonic() < end:
             for _ in self.poll(0.05):
                 pass
@@ -187,7 +260,16 @@ class Load:
 
 def main() -> None:
     plan = json.loads(sys.stdin.readline())
-    load = Load(host=plan["host"], port=plan["port"], names=plan["names"], start=plan["start"])
+    load = Load(
+        host=plan["host"],
+        port=plan["port"],
+        names=plan["names"],
+        start=plan["start"],
+        lines=plan.get("lines", 0),
+        make=backlog if plan.get("backlog") else body,
+    )
+    if plan.get("confirmed"):
+        load.watch(plan["host"], plan["port"])
     result: dict[str, object] = {}
     if plan["mode"] == "flat out":
         result["rate"] = load.flat_out(seconds=plan["seconds"], window=plan["window"])
@@ -195,7 +277,7 @@ def main() -> None:
         load.steady(seconds=plan["seconds"], rate=plan["rate"])
         found = sorted(load.latencies)
         for name, part in (("p50", 0.5), ("p99", 0.99)):
-            result[name] = found[int(len(found) * part)]
+            result[name] = found[int(len(found) * part)] if found else float("nan")
     result |= {"published": load.published, "acknowledged": load.acknowledged}
     result["cpu"] = time.process_time()
     print(json.dumps(result))

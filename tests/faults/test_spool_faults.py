@@ -1,5 +1,6 @@
 """The spool under kill -9 and on a disk that is really full, each in a process of its own."""
 
+import datetime as dt
 import json
 import os
 import resource
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from agent.clock import SystemClock
+from agent.report import Report
 from agent.spool import Spool
 
 ROOT = Path(__file__).parents[2]
@@ -130,26 +132,43 @@ def test_full_disk_loses_only_the_oldest_and_counts_them(tmp_path: Path, size: i
     assert there[:50] == said["seqs"][: -50 - 1 : -1]
 
 
-def test_moment_of_power_loss_leaves_a_readable_spool(tmp_path: Path) -> None:
-    """Cut the write-ahead log at any byte: what remains is a prefix of what was written."""
+@pytest.mark.parametrize("tail", ["cut", "zeros", "noise"])
+def test_moment_of_power_loss_leaves_a_state_that_was(tmp_path: Path, tail: str) -> None:
+    """Break the write-ahead log at any byte: what remains is as it was after some write.
+
+    A disk may have lengthened the file and not yet written it (zeros), or have old bytes there.
+    """
     path = tmp_path / "s.sqlite"
     script = WRITER.replace("while True", "while number < 12")
     script += "\nimport os; os._exit(9)\n"
-    subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", script, str(path)],
         env=environment(),
         check=False,
         capture_output=True,
+        text=True,
     )
+    states: dict[str, list[set[int]]] = {"": [set()]}
+    there: set[int] = set()
+    for kind, number, *seqs in (line.split() for line in done.stdout.splitlines()[1:]):
+        there = there | set(map(int, seqs)) if kind == "in" else there - set(map(int, seqs))
+        states.setdefault(number, []).append(there)
+    assert len(states) == 13
     log = (tmp_path / "s.sqlite-wal").read_bytes()
     main = path.read_bytes()
     assert len(log) > 10_000
-    for cut in range(0, len(log), len(log) // 9):
+    found: set[str] = set()
+    for cut in range(0, len(log), len(log) // 16):
+        rest = {"cut": b"", "zeros": bytes(len(log) - cut), "noise": os.urandom(len(log) - cut)}
         copy = tmp_path / f"{cut}.sqlite"
         copy.write_bytes(main)
-        (tmp_path / f"{cut}.sqlite-wal").write_bytes(log[:cut])
+        (tmp_path / f"{cut}.sqlite-wal").write_bytes(log[:cut] + rest[tail])
         with Spool(copy, clock=SystemClock()) as spool:
             assert spool.aside is None
-            stored = [s.seq for s in spool.between(0, TOP, 100)]
-            assert stored == sorted(stored, reverse=True)
+            stored = {s.seq for s in spool.between(0, TOP, 100)}
             assert spool.waiting == len(stored)
+            assert stored in states[spool.mark], "readings and the driver's place do not agree"
+            found.add(spool.mark)
+            fresh = spool.append(Report(dt.datetime(2026, 7, 21, tzinfo=dt.UTC), {"wind_speed": 1}))
+            assert not stored or fresh > max(stored)
+    assert len(found) > 4

@@ -9,6 +9,9 @@ import pytest
 from lxml import etree
 
 from agent.elements import ELEMENTS
+from server.ingest import clocks
+from server.store import stations as catalogue
+from server.store.connection import connect
 from tests.scene import HOUR, START, Scene
 from tests.website import Website, website
 
@@ -36,6 +39,19 @@ async def test_stations_and_elements(site: Website, scene: Scene) -> None:
     elements = (await site.get("/api/v1/elements"))["elements"]
     assert [item["name"] for item in elements] == list(ELEMENTS)
     assert all(item["ucum"] and item["zh"] and item["en"] for item in elements)
+
+
+async def test_a_clock_that_is_off_is_named(site: Website, scene: Scene) -> None:
+    async with await connect(scene.url, name="test", autocommit=True) as conn:
+        known = await catalogue.by_name(conn, scene.names[0])
+        assert known is not None
+        reading = clocks.Reading(station=known.id, offset=-400.04, suspect=True, seen=START)
+        await clocks.write(conn, [reading], now=START)
+    found = (await site.get("/api/v1/stations"))["stations"]
+    assert [(item["clock_offset"], item["clock_suspect"]) for item in found[:2]] == [
+        (-400.0, True),
+        (None, None),
+    ]
 
 
 async def test_series_has_columns_with_gaps_and_units(site: Website, scene: Scene) -> None:

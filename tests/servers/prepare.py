@@ -1,7 +1,7 @@
 """Have the real servers ready that tests need: ``python -m tests.servers.prepare``.
 
-TimescaleDB, Mosquitto and Chromium. ``FENGHUO_TEST_DATABASE_URL`` in the environment wins over
-the first. Safe to run many times and by many at once.
+TimescaleDB, Mosquitto, NATS and Chromium. ``FENGHUO_TEST_DATABASE_URL`` in the environment wins
+over the first. Safe to run many times and by many at once.
 """
 
 import os
@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.servers import trixie
+from tests.servers import nats, trixie
 from tests.servers.trixie import PrepareError
 
 
@@ -28,6 +28,12 @@ def mosquitto() -> Path:
         if found is None:
             raise
         return Path(found)
+
+
+def mosquitto_pub() -> Path:
+    """Give mosquitto_pub: the machine's, else the one of the cache."""
+    found = shutil.which("mosquitto_pub")
+    return Path(found) if found else trixie.clients() / "mosquitto_pub"
 
 
 def chromium() -> Path:
@@ -71,6 +77,8 @@ def main() -> int:
         if not os.environ.get("FENGHUO_TEST_DATABASE_URL"):
             print(f"tests: TimescaleDB in {timescale()}", file=sys.stderr)
         print(f"tests: Mosquitto {mosquitto()}", file=sys.stderr)
+        print(f"tests: mosquitto_pub {mosquitto_pub()}", file=sys.stderr)
+        print(f"tests: NATS {nats.program()}", file=sys.stderr)
         print(f"tests: Chromium {chromium()}", file=sys.stderr)
     except PrepareError as error:
         print(f"tests: {error}", file=sys.stderr)

@@ -20,11 +20,13 @@ FORMAT = "1"
 """Goes up when what is unpacked, or how, changes: the cache is then made anew."""
 WANTED = ("postgresql-17", "postgresql-17-timescaledb", "mosquitto")
 NATS = ("nats-server",)
+CLIENTS = ("mosquitto-clients",)
 """In a tree of its own: few tests need it."""
 INSTALL_ONLY = re.compile(
     r"perl|debconf|llvm|libz3|pam-modules|semanage|sepol|libdb5|gdbm|libc-l10n|libproc2|libncurses"
 )
 """Packages that installing would need, and running does not."""
+_BESIDE = ("postgresql-client-17", "tzdata")
 KEYRINGS = (
     Path("/usr/share/keyrings/debian-archive-keyring.gpg"),
     Path("/usr/share/keyrings/debian-archive-keyring.pgp"),
@@ -80,6 +82,28 @@ def nats() -> Path:
             shutil.rmtree(folder / "debs")
             marker.write_text(FORMAT)
     return program
+
+
+def clients() -> Path:
+    """Give the folder of mosquitto_pub and mosquitto_sub, fetched the first time."""
+    folder = cache() / f"clients-{platform.machine()}"
+    programs = folder / "tree/usr/bin"
+    marker = folder / "complete"
+    if _is(marker):
+        return programs
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / "lock"):
+        if not _is(marker):
+            _say(f"preparing mosquitto_pub in {folder} (once, about 10 MB)")
+            _unpack(_download(folder, CLIENTS), folder / "tree")
+            _point(folder / "tree", programs.glob("mosquitto_*"))
+            program = programs / "mosquitto_pub"  # its version ends with exit code 1
+            said = subprocess.run([program, "--version"], capture_output=True, check=False)
+            if b"mosquitto_pub version" not in said.stdout:
+                raise PrepareError(f"{programs}/mosquitto_pub does not run: remove {folder}")
+            shutil.rmtree(folder / "debs")
+            marker.write_text(FORMAT)
+    return programs
 
 
 def postgres(root: Path) -> Path:
@@ -162,7 +186,7 @@ def _download(folder: Path, wanted: Sequence[str] = WANTED) -> list[Path]:
 def _needed(name: str) -> bool:
     if INSTALL_ONLY.search(name):
         return False
-    return name.startswith("lib") or name in {*WANTED, *NATS, "postgresql-client-17", "tzdata"}
+    return name.startswith("lib") or name in {*WANTED, *NATS, *CLIENTS, *_BESIDE}
 
 
 def _package(debs: Path, name: str) -> Path:

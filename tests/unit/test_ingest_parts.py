@@ -2,12 +2,14 @@
 
 import datetime as dt
 import logging
+import resource
 
 import pytest
 
 from server.ingest import topics
 from server.ingest.access import common_name
 from server.ingest.doubles import Doubles
+from server.ingest.service import more_files
 from server.ingest.session import Sessions
 from server.ingest.status import Board
 from server.vitals import BOUNDS, Vitals
@@ -106,3 +108,23 @@ def test_vitals_add_up() -> None:
     assert found["seconds_bucket", (("le", str(BOUNDS[0])),)] == 1
     assert found["seconds_bucket", (("le", "+Inf"),)] == found["seconds_count", ()] == 3
     assert found["seconds_sum", ()] == pytest.approx(99.3005)
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ((1_024, 4_096), (2_000, 4_096)),
+        ((1_024, 1_500), (1_500, 1_500)),
+        ((1_024, resource.RLIM_INFINITY), (2_000, resource.RLIM_INFINITY)),
+        ((3_000, 4_096), None),
+        ((resource.RLIM_INFINITY, resource.RLIM_INFINITY), None),
+    ],
+)
+def test_the_limit_of_open_files_is_raised_as_far_as_it_may_be(
+    limits: tuple[int, int], expected: tuple[int, int] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits)
+    monkeypatch.setattr(resource, "setrlimit", lambda _, pair: done.append(pair))
+    more_files(2_000)
+    assert done == ([expected] if expected else [])

@@ -127,16 +127,19 @@ rows = st.lists(
 @given(
     batches=st.lists(rows, max_size=4),
     resolution=st.sampled_from([1, 10, 60, 1_000]),
+    full=st.sampled_from([1, 4, 1_000]),
     starts=st.lists(st.integers(0, 200), min_size=3, max_size=3),
     width=st.integers(0, 150),
 )
 def test_against_brute_force(
     batches: list[list[tuple[int, int, int, float]]],
     resolution: int,
+    full: int,
     starts: list[int],
     width: int,
 ) -> None:
     windows = Windows(stations=3, elements=[RAIN], resolution=resolution)
+    windows._full = full  # readings in a page, above which it is cut
     known: dict[tuple[int, int], tuple[int, float]] = {}
     for batch in batches:
         windows.put(readings(*batch))

@@ -1,0 +1,113 @@
+"""One message of the quarantine, and sending messages in again.
+
+Who may do that is not known yet: there are no accounts. Until there are, the key in the settings
+allows it, and without a key nobody may; to be on loopback proves nothing behind a proxy.
+"""
+
+import base64
+import hmac
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Path, Request
+from starlette.responses import Response
+
+from server.ingest import quarantine
+from server.ingest.mapping import MappingError
+from server.ingest.quarantine import Choice, Kept
+from server.ingest.replay import Replay
+from server.store.partitions import Partitions
+from server.web.answers import Json
+from server.web.context import Context
+from server.web.problems import Problem
+
+LONGEST = 65_536
+"""Bytes of a request."""
+
+MOST = 1_000
+"""Messages in one request."""
+
+
+class _Wanted(msgspec.Struct, forbid_unknown_fields=True):
+    ids: Annotated[tuple[int, ...], msgspec.Meta(max_length=MOST)] | None = None
+    reason: str | None = None
+    station: str | None = None
+
+
+_wanted = msgspec.json.Decoder(_Wanted)
+
+
+def router(context: Context) -> APIRouter:
+    """Give the routes."""
+    api = APIRouter(prefix="/api/v1/quarantine", tags=["observations"])
+
+    @api.get("/{number}")
+    async def one(number: Annotated[int, Path(ge=1, lt=2**63)]) -> Response:
+        """Give one message that was refused, with its bytes."""
+        async with context.database.connection() as conn:
+            row = await quarantine.one(conn, number)
+        if row is None:
+            raise Problem(404, f"no message {number} in the quarantine")
+        return Json(_described(row))
+
+    @api.post("/replay")
+    async def replay(request: Request) -> Response:
+        """Send messages in again: ``{"ids": […]}``, ``{"reason": …}`` or ``{"station": …}``.
+
+        At most 1,000 in one request; ``more`` says that there are others. Needs the key
+        ``web.operator_key`` of the settings, as ``Authorization: Bearer …``.
+        """
+        _allow(request, context.settings.web.operator_key)
+        choice = await _read(request)
+        settings = context.settings
+        connection = await context.database.listener(name="quarantine")
+        try:
+            replay = Replay(
+                connection,
+                partitions=Partitions(context.database.kind, chunk_days=settings.store.chunk_days),
+                settings=settings.ingest,
+                clock=context.wall,
+            )
+            result = await replay.run(choice, limit=MOST)
+        except MappingError as error:
+            raise Problem(503, f"the mappings of the settings: {error}") from error
+        finally:
+            await connection.close()
+        return Json(result, headers={"cache-control": "no-store"})
+
+    return api
+
+
+def _allow(request: Request, key: str) -> None:
+    """Raise Problem unless the request carries the key."""
+    if not key:
+        raise Problem(403, "replaying over HTTP is off: set web.operator_key, or use the command")
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not hmac.compare_digest(given.encode(), key.encode()):
+        raise Problem(401, "send the key of the settings as Authorization: Bearer …")
+
+
+async def _read(request: Request) -> Choice:
+    # A page of somebody else's cannot send this type without asking the browser first.
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        raise Problem(415, "send application/json")
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > LONGEST:
+            raise Problem(413, f"a request has at most {LONGEST} bytes")
+    try:
+        wanted = _wanted.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Problem(400, f"{error}") from None
+    choice = Choice(ids=wanted.ids, reason=wanted.reason, station=wanted.station)
+    if choice == Choice():
+        raise Problem(400, "say which: ids, reason or station")
+    return choice
+
+
+def _described(row: Kept) -> dict[str, Any]:
+    described = msgspec.structs.asdict(row)
+    described["payload"] = quarantine.readable(row.payload)
+    described["base64"] = base64.b64encode(row.payload).decode()
+    return described
