@@ -2,10 +2,8 @@
 
 import asyncio
 import gc
-import json
 import logging
 import resource
-import sys
 from collections.abc import Iterable, Mapping
 
 from server.clock import Clock
@@ -18,6 +16,7 @@ from server.ingest.listener import Listener
 from server.ingest.pipeline import Pipeline
 from server.ingest.status import Board
 from server.ingest.subscriber import Subscriber
+from server.processes import ready
 from server.settings import Settings
 from server.store.connection import Connection
 from server.store.database import Database
@@ -71,8 +70,7 @@ async def serve(settings: Settings, *, clock: Clock, role: str = "ingest") -> No
             asyncio.create_task(vitals.publish(database, role, clock), name="vitals"),
             asyncio.create_task(clocks.publish(database, clock), name="clocks"),
         ]
-        sys.stdout.write(json.dumps({"ready": role, "port": port}) + "\n")
-        sys.stdout.flush()
+        ready(role, port=port)
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
