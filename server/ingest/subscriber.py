@@ -244,9 +244,6 @@ class _Link:
         self.resume()
         with contextlib.suppress(aiomqtt.MqttError, OSError):
             await self._client.__aexit__(None, None, None)
-        disconnected = self._client._disconnected  # noqa: SLF001 - see the class
-        if disconnected.done() and not disconnected.cancelled():
-            disconnected.exception()  # how it ended is no news any more
 
     def acknowledge(self, identifier: int) -> None:
         self._inner.ack(identifier, 1)
