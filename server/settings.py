@@ -54,7 +54,7 @@ class Ingest(Section, frozen=True):
     anonymous: stations need no password; refused unless the listener is on loopback.
     broker: ``mqtt://user:password@host:port`` or ``mqtts://…``.
     batch: readings in one transaction at most.
-    linger: seconds a batch waits for more.
+    linger: seconds the first reading of a batch waits for more.
     queue: readings waiting for the database before connections are paused.
     unknown: what becomes of readings of a station not in the catalogue.
     earliest: readings before this date come from a clock that was never set.
@@ -78,7 +78,7 @@ class Ingest(Section, frozen=True):
     anonymous: bool = False
     broker: str = "mqtt://127.0.0.1:1883"
     batch: Count = 5_000
-    linger: Annotated[float, Meta(ge=0, le=10)] = 0.005
+    linger: Annotated[float, Meta(ge=0, le=10)] = 0.003
     queue: Count = 50_000
     unknown: Literal["quarantine", "register"] = "quarantine"
     earliest: str = "2001-01-01"

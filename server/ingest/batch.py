@@ -1,7 +1,6 @@
 """One batch: deliveries sorted into rows to be stored and reports that are refused."""
 
 import datetime as dt
-from collections.abc import Mapping
 
 import msgspec
 
@@ -18,10 +17,9 @@ class _Many(msgspec.Struct):
     reports: list[msgspec.Raw]
 
 
-class Place(msgspec.Struct, gc=False, eq=False):
+class Place(Row, gc=False, eq=False):
     """A row, and which report of which delivery it is."""
 
-    row: Row
     delivery: Delivery
     index: int
 
@@ -29,11 +27,8 @@ class Place(msgspec.Struct, gc=False, eq=False):
 class Batch:
     """What is to be written: ``places`` by key, ``refused`` for the quarantine."""
 
-    def __init__(
-        self, ids: Mapping[str, int], *, earliest: dt.datetime, ahead: dt.timedelta
-    ) -> None:
-        """Take the stations' ids, and between which times a reading can be true."""
-        self._ids = ids
+    def __init__(self, *, earliest: dt.datetime, ahead: dt.timedelta) -> None:
+        """Take between which times a reading can be true."""
         self._earliest = earliest
         self._ahead = ahead
         self.places: dict[sink.Key, Place] = {}
@@ -41,9 +36,8 @@ class Batch:
         self.contradicted: set[str] = set()
         self.duplicates = 0
 
-    def put(self, delivery: Delivery) -> None:
-        """Sort the reports of a delivery."""
-        station = self._ids.get(delivery.station)
+    def put(self, delivery: Delivery, station: int | None) -> None:
+        """Sort the reports of a delivery; ``station`` is its id, None where it has none."""
         earliest = self._earliest
         latest = delivery.received + self._ahead
         for index, item in enumerate(delivery.items):
@@ -61,7 +55,7 @@ class Batch:
             past = time - _EPOCH
             moment = (past.days * 86_400 + past.seconds) * 1_000_000 + past.microseconds
             key = (station, moment)
-            place = Place(Row(station, moment, item), delivery, index)
+            place = Place(station, moment, item, delivery, index)
             if key in self.places:
                 self._again(key, place)
             else:
@@ -69,7 +63,7 @@ class Batch:
 
     def _again(self, key: sink.Key, place: Place) -> None:
         """Settle two readings of one station and time: the higher revision, else the first."""
-        report, stored = place.row.report, self.places[key].row.report
+        report, stored = place.report, self.places[key].report
         if report.revision > stored.revision:
             self.places[key] = place
         elif report.revision == stored.revision and not _same(report, stored):

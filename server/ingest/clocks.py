@@ -37,6 +37,10 @@ CALM = 0.5
 """Of the limit, below which a clock that was wrong counts as right again."""
 GRAIN = 1.0
 """An offset that moved by less seconds is not written again."""
+APART = dt.timedelta(seconds=1)
+"""Of messages that come closer together than this one is looked at: the rest says the same."""
+NAMED = 5
+"""Clocks named in the log at a time; when a hundred go wrong together, the fault is elsewhere."""
 
 _queries = Queries("server.ingest", "clocks.sql")
 
@@ -57,7 +61,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 class _Station:
     """The offsets of the last live readings."""
 
-    __slots__ = ("last", "name", "newest", "offsets", "seen", "suspect", "written")
+    __slots__ = ("count", "last", "name", "newest", "offsets", "seen", "suspect", "written")
 
     def __init__(self, name: str, size: int) -> None:
         self.name = name
@@ -65,6 +69,7 @@ class _Station:
         self.newest: dt.datetime | None = None
         self.seen = dt.datetime.min.replace(tzinfo=dt.UTC)
         self.last = 0.0
+        self.count = 0
         self.suspect = False
         self.written: tuple[float, bool] | None = None
 
@@ -83,6 +88,7 @@ class _Station:
         if before is None or (report.time > before and fallen > report.interval / 2):
             return False
         self.offsets.append(offset)
+        self.count += 1
         return True
 
     @property
@@ -103,17 +109,23 @@ class Clocks:
         self._vitals = vitals
         self._stations: dict[int, _Station] = {}
         self._changed: set[int] = set()
+        self._turned: list[_Station] = []
         self._suspects = 0
 
     def note(self, station: int, delivery: Delivery) -> None:
         """Take a message; the same again changes nothing."""
+        known = self._stations.get(station)
+        if known is not None and delivery.received - known.seen < APART:
+            return
         report = _newest(delivery)
         if report is None:
             return
-        known = self._stations.get(station)
         if known is None:
             known = self._stations[station] = _Station(delivery.station, self._size)
-        if known.note(report, delivery.received):
+        if not known.note(report, delivery.received):
+            return
+        # A reading in time cannot make a clock wrong: the median is not wanted for each.
+        if known.suspect or abs(known.last) > self._limit or known.count % LEAST == 0:
             self._judge(station, known)
 
     def get(self, station: int) -> Reading | None:
@@ -134,10 +146,25 @@ class Clocks:
             self._stations[reading.station].written = (reading.offset, reading.suspect)
             self._changed.discard(reading.station)
 
+    def tell(self) -> None:
+        """Name in the log the clocks that went wrong or right since the last time, a few."""
+        turned, self._turned = self._turned, []
+        for known in turned[:NAMED]:
+            if (offset := known.offset) is not None:
+                _tell(known, offset)
+        if len(turned) > NAMED:
+            logger.warning(
+                "more clocks wrong or right again: stations=%d wrong=%d (/api/v1/stations names"
+                " them; so many together are rather ours, or the line's)",
+                len(turned) - NAMED,
+                self._suspects,
+            )
+
     async def publish(self, database: Database, clock: Clock) -> None:
         """Write what changed every few seconds until cancelled; a database away is waited out."""
         while True:
             await asyncio.sleep(EVERY)
+            self.tell()
             readings = self.changed()
             if not readings:
                 continue
@@ -159,7 +186,7 @@ class Clocks:
             known.suspect = suspect
             self._suspects += 1 if suspect else -1
             self._vitals.set("clocks_suspect", self._suspects)
-            _tell(known, offset)
+            self._turned.append(known)
         written = known.written
         if written is None or written[1] != suspect or abs(written[0] - offset) >= GRAIN:
             self._changed.add(station)

@@ -49,6 +49,7 @@ class Lanes:
         self._live = _Lane()
         self._late = _Lane()
         self._last_live = 0.0
+        self._since = 0.0
         self._some = asyncio.Event()
         self._plenty = asyncio.Event()
 
@@ -77,7 +78,9 @@ class Lanes:
         lane.queue.append(delivery)
         lane.reports += len(delivery.items)
         lane.bytes += len(delivery.payload)
-        self._some.set()
+        if not self._some.is_set():
+            self._some.set()
+            self._since = time.monotonic()
         if lane.reports >= self._batch:
             self._plenty.set()
         # To read and check a backlog takes time too: never more ahead than a batch of it.
@@ -85,11 +88,12 @@ class Lanes:
         return lane.reports < min(limit, self._limit) and lane.bytes < QUEUE_BYTES
 
     async def wait(self, linger: float) -> None:
-        """Wait until something is there, and then for more, but not longer than ``linger``."""
+        """Wait until something is there, and for more, ``linger`` seconds from its coming."""
         await self._some.wait()
-        if linger and not self._plenty.is_set():
+        rest = self._since + linger - time.monotonic()
+        if rest > 0 and not self._plenty.is_set():
             with suppress(TimeoutError):
-                async with asyncio.timeout(linger):
+                async with asyncio.timeout(rest):
                     await self._plenty.wait()
 
     def take(self) -> list[Delivery]:

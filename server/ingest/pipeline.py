@@ -33,6 +33,9 @@ _POISON = ("22", "23", "0A", "P0")
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 3.0
 
+CLOCKS = 1_000
+"""Messages of a batch by which clocks are judged, about: of a flood a part says enough."""
+
 
 @dataclass(slots=True)
 class _Job:
@@ -80,6 +83,8 @@ class Pipeline:
         self._ahead = dt.timedelta(seconds=settings.ahead)
         self._lanes = Lanes(batch=settings.batch, queue=settings.queue, apart=not ordered)
         self._next: _Job | None = None
+        self._inserting = False
+        self._stored: list[Delivery] = []
         self._connection: Connection | None = None
 
     @property
@@ -90,7 +95,10 @@ class Pipeline:
     def deliver(self, delivery: Delivery) -> bool:
         """Take a delivery; False when the queue is full."""
         delivery.items = self._mappings.items(delivery)
-        return self._lanes.put(delivery)
+        room = self._lanes.put(delivery)
+        if self._inserting:
+            self._prepare()
+        return room
 
     async def run(self) -> None:
         """Write batches until cancelled."""
@@ -100,6 +108,7 @@ class Pipeline:
                     await self._lanes.wait(self._settings.linger)
                 await self._turn()
         finally:
+            self._settle()
             await self._disconnect()
 
     async def drain(self) -> None:
@@ -118,18 +127,39 @@ class Pipeline:
                 self._next = None
             self._lanes.back(job.deliveries)
             raise
-        self._lanes.settle(job.deliveries)
-        self._vitals.add("received", len(job.deliveries))
+        self._settle()
+        self._stored = job.deliveries
+        if self._next is None:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Acknowledge what was stored last.
+
+        An acknowledgement brings the next message at once. When another batch is ready, it goes
+        to the database first: else the database would wait until all those have been read.
+        """
+        stored, self._stored = self._stored, []
+        if not stored:
+            return
+        self._lanes.settle(stored)
+        self._vitals.add("received", len(stored))
         self._vitals.set("queue", self._lanes.reports)
-        self._source.acknowledge(job.deliveries)
+        self._source.acknowledge(stored)
+
+    def _busy(self) -> None:
+        """Use the time in which the database works on a batch."""
+        self._inserting = True
+        self._settle()
+        self._prepare()
 
     def _prepare(self) -> None:
-        """Make the next full batch ready; it runs while the database is busy with this one."""
+        """Make the next full batch ready."""
         if self._next is not None or not self._lanes.plenty:
             return
         job = self._next = _Job(self._lanes.take())
-        if not self._unknown(job.deliveries):
-            job.batch = self._batch(job.deliveries)
+        stations = self._identify(job.deliveries)
+        if not _unknown(job.deliveries, stations):
+            job.batch = self._batch(job.deliveries, stations)
             job.packed = _pack(list(job.batch.places.values()))
 
     async def _keep(self, job: _Job) -> None:
@@ -148,6 +178,7 @@ class Pipeline:
                 outcome = await self._write(connection, batch, packed)
                 break
             except (psycopg.Error, StoreError, OSError) as error:
+                self._settle()
                 now = time.monotonic()
                 blocked = blocked or now
                 self._vitals.add("retries", reason=_reason(error))
@@ -181,22 +212,26 @@ class Pipeline:
                 await connection.close()
 
     async def _sort(self, connection: Connection, deliveries: list[Delivery]) -> Batch:
-        unknown = self._unknown(deliveries)
-        if unknown:
+        stations = self._identify(deliveries)
+        if unknown := _unknown(deliveries, stations):
             await self._roster.find(connection, unknown, now=self._clock.now())
-        return self._batch(deliveries)
+            stations = self._identify(deliveries)
+        return self._batch(deliveries, stations)
 
-    def _unknown(self, deliveries: list[Delivery]) -> set[str]:
-        ids = self._roster.ids
-        return {d.station for d in deliveries if d.station and d.station not in ids}
+    def _identify(self, deliveries: list[Delivery]) -> list[int | None]:
+        """Look each station up once: among a hundred thousand that is what costs."""
+        get = self._roster.ids.get
+        return [get(delivery.station) for delivery in deliveries]
 
-    def _batch(self, deliveries: list[Delivery]) -> Batch:
-        batch = Batch(self._roster.ids, earliest=self._earliest, ahead=self._ahead)
-        ids = self._roster.ids
-        for delivery in deliveries:
-            if self._clocks is not None and (station := ids.get(delivery.station)):
-                self._clocks.note(station, delivery)
-            batch.put(delivery)
+    def _batch(self, deliveries: list[Delivery], stations: list[int | None]) -> Batch:
+        batch = Batch(earliest=self._earliest, ahead=self._ahead)
+        for delivery, station in zip(deliveries, stations, strict=True):
+            batch.put(delivery, station)
+        if self._clocks is not None:
+            apart = 1 + len(deliveries) // CLOCKS
+            for index in range(random.randrange(apart), len(deliveries), apart):  # noqa: S311 - no secret
+                if station := stations[index]:
+                    self._clocks.note(station, deliveries[index])
         return batch
 
     async def _write(
@@ -244,7 +279,10 @@ class Pipeline:
         now = self._clock.now()
         async with connection.transaction():
             if packed is not None:
-                outcome = await sink.write(connection, packed, stored=now, meanwhile=self._prepare)
+                try:
+                    outcome = await sink.write(connection, packed, stored=now, meanwhile=self._busy)
+                finally:
+                    self._inserting = False
                 for key in outcome.conflicts:
                     batch.contradict(key)
             if finish and batch.refused:
@@ -267,7 +305,14 @@ class Pipeline:
 
 
 def _pack(places: Sequence[Place]) -> sink.Packed | None:
-    return sink.pack(arrange([place.row for place in places])) if places else None
+    return sink.pack(arrange(places)) if places else None
+
+
+def _unknown(deliveries: list[Delivery], stations: list[int | None]) -> set[str]:
+    if None not in stations:
+        return set()
+    pairs = zip(deliveries, stations, strict=True)
+    return {delivery.station for delivery, station in pairs if station is None and delivery.station}
 
 
 def _reason(error: Exception) -> str:
@@ -281,7 +326,7 @@ def _poisonous(error: psycopg.Error) -> bool:
 
 def _days(places: Sequence[Place]) -> list[dt.datetime]:
     """Give one moment of each day that the rows touch."""
-    days = {place.row.moment // 86_400_000_000 for place in places}
+    days = {place.moment // 86_400_000_000 for place in places}
     return [sink.EPOCH + dt.timedelta(days=day) for day in days]
 
 

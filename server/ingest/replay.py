@@ -139,17 +139,17 @@ class Replay:
         names = {delivery.station for delivery in read.values()} - {""}
         if unknown := names - self._roster.ids.keys():
             await self._roster.find(self._connection, unknown, now=self._clock.now())
-        batch = Batch(self._roster.ids, earliest=self._earliest, ahead=self._ahead)
+        batch = Batch(earliest=self._earliest, ahead=self._ahead)
         async with self._connection.transaction():
             cursor = await self._connection.execute(_queries.lock, (list(read),))
             locked = {number: read[number] for (number,) in await cursor.fetchall()}
             for delivery in locked.values():
-                batch.put(delivery)
+                batch.put(delivery, self._roster.ids.get(delivery.station))
             await self._store(batch)
             await self._mark(locked)
 
     async def _store(self, batch: Batch) -> None:
-        rows = [place.row for place in batch.places.values()]
+        rows = list(batch.places.values())
         if not rows:
             return
         days = {row.moment // _DAY for row in rows}

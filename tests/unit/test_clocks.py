@@ -19,11 +19,13 @@ def second(seconds: float) -> dt.datetime:
     return T0 + dt.timedelta(seconds=seconds)
 
 
-def hear(clocks: Clocks, received: float, *times: float, interval: int = 60) -> None:
+def hear(
+    clocks: Clocks, received: float, *times: float, interval: int = 60, station: int = 7
+) -> None:
     """Let a message with readings of these times come."""
     reports = [Report(time=second(t), values={"wind_speed": 1.0}, interval=interval) for t in times]
     items = list(reports)
-    clocks.note(7, Delivery("A", "t", b"", second(received), items=items))
+    clocks.note(station, Delivery("A", "t", b"", second(received), items=items))
 
 
 def judge(messages: Iterable[tuple[float, float]], *, limit: float = 120) -> Clocks:
@@ -96,15 +98,30 @@ def test_a_clock_is_named_once_and_once_again_when_it_is_right(
     clocks = Clocks(limit=120, size=9, vitals=vitals)
     for received, time in live(20, 3_600):
         hear(clocks, received, time)
+    clocks.tell()
     assert vitals.get("clocks_suspect") == 1
     for received, time in live(20, 1, start=2_000):
         hear(clocks, received, time)
+    clocks.tell()
+    clocks.tell()
     assert vitals.get("clocks_suspect") == 0
     assert [record.message.split(":")[0] for record in caplog.records] == [
         "clock slow, or the line",
         "clock right again",
     ]
     assert "station=A" in caplog.text
+
+
+def test_many_clocks_that_go_wrong_together_are_counted_not_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clocks = Clocks(limit=120, size=9, vitals=Vitals())
+    for station in range(1, 101):
+        for received, time in live(20, 3_600):
+            hear(clocks, received, time, station=station)
+    clocks.tell()
+    assert len(caplog.records) == 6
+    assert "stations=95 wrong=100" in caplog.records[-1].message
 
 
 def test_a_clock_set_back_from_far_ahead_is_believed_after_a_while() -> None:
