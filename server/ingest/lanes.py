@@ -11,7 +11,7 @@ from server.ingest.source import Delivery
 QUEUE_BYTES = 32 * 1024 * 1024
 """Payload that waits in a lane at most, whatever the number of readings."""
 
-SLICE = 300
+SLICE = 150
 """Readings of a backlog in one transaction while live ones come too."""
 
 LIVELY = 1.0
@@ -49,6 +49,7 @@ class Lanes:
         self._live = _Lane()
         self._late = _Lane()
         self._last_live = 0.0
+        self._sliced = False
         self._since = 0.0
         self._some = asyncio.Event()
         self._plenty = asyncio.Event()
@@ -97,14 +98,20 @@ class Lanes:
                     await self._plenty.wait()
 
     def take(self) -> list[Delivery]:
-        """Take a batch's worth: the live ones first, and of a backlog what delays them little."""
+        """Take a batch's worth: the live ones first, and of a backlog what delays them little.
+
+        While live ones come, every other batch is theirs alone: who came during one that holds
+        a slice of a backlog does not wait for two.
+        """
         taken = self._live.take(self._batch)
         room = self._batch - sum([len(delivery.items) for delivery in taken])
-        if self._late.queue:
+        sliced, self._sliced = self._sliced, False
+        if self._late.queue and not (taken and sliced):
             now = time.monotonic()
             if taken:
                 self._last_live = now
             if now - self._last_live < LIVELY:
+                self._sliced = True
                 room = min(room, SLICE)
             taken += self._late.take(max(room, 1))
         self._plenty.clear()

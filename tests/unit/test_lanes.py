@@ -26,6 +26,17 @@ def test_live_readings_pass_a_backlog_and_it_still_moves() -> None:
     assert lanes
 
 
+def test_every_other_batch_is_of_live_readings_alone() -> None:
+    lanes = Lanes(batch=1_000, queue=5_000, apart=True)
+    for _ in range(8):
+        lanes.put(delivery("b", SLICE))
+    found = []
+    for _ in range(4):
+        lanes.put(delivery("l", 1))
+        found.append(stations(lanes.take()))
+    assert found == ["lb", "l", "lb", "l"]
+
+
 def test_a_backlog_alone_has_the_whole_batch() -> None:
     lanes = Lanes(batch=1_000, queue=5_000, apart=True)
     for _ in range(8):
