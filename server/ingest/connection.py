@@ -1,15 +1,14 @@
 """One client's connection: packets in, answers out, and every limit kept."""
 
 import asyncio
-import datetime as dt
 import logging
 from contextlib import suppress
 from enum import IntFlag
-from typing import Protocol, cast
+from typing import cast
 
-from server.clock import Clock
 from server.ingest import answers, topics
-from server.ingest.access import Access, RefusedError, common_name
+from server.ingest.access import RefusedError, common_name
+from server.ingest.host import Host
 from server.ingest.packets import (
     V5,
     Acknowledge,
@@ -27,8 +26,6 @@ from server.ingest.packets import (
 from server.ingest.properties import MalformedPacketError, Properties, Property, Reason
 from server.ingest.session import Session
 from server.ingest.source import Delivery
-from server.settings import Ingest
-from server.vitals import Vitals
 
 logger = logging.getLogger(__name__)
 
@@ -68,63 +65,6 @@ class Hold(IntFlag):
 
 _AHEAD = Hold.QUEUE | Hold.IN_FLIGHT
 """While it is held back for these alone, a client's bytes are read ahead, for its PINGREQ."""
-
-
-class Host(Protocol):
-    """What all connections share.
-
-    buffer: they read into it, one after the other.
-    moment: when the bytes came that are read now.
-    ahead: bytes that are read ahead of connections held back.
-    """
-
-    settings: Ingest
-    access: Access
-    vitals: Vitals
-    clock: Clock
-    buffer: memoryview
-    moment: dt.datetime
-    ahead: int
-
-    def time(self) -> float:
-        """Give the event loop's time."""
-        ...
-
-    def welcome(self, connection: "Connection") -> bool:
-        """Take a new connection in; False when there are too many."""
-        ...
-
-    def leave(self, connection: "Connection") -> None:
-        """Forget a connection."""
-        ...
-
-    def deliver(self, delivery: Delivery, connection: "Connection") -> None:
-        """Hand a message on, and hold the connection back if there is no room."""
-        ...
-
-    def foreign(self, topic: str, payload: bytes, station: str) -> topics.Topic | None:
-        """Give ours for a mapped topic."""
-        ...
-
-    def status(self, station: str, payload: bytes) -> None:
-        """Take a status message."""
-        ...
-
-    def admit(self, connection: "Connection", packet: Connect) -> float:
-        """Give a client its session and answer CONNECT; give how long it may be silent."""
-        ...
-
-    def limit_expiry(self, session: Session, seconds: float) -> None:
-        """Let the session outlive its connection for so long."""
-        ...
-
-    def subscribe(self, connection: "Connection", packet: Subscribe) -> None:
-        """Answer SUBSCRIBE."""
-        ...
-
-    def unsubscribe(self, connection: "Connection", packet: Unsubscribe) -> None:
-        """Answer UNSUBSCRIBE."""
-        ...
 
 
 class Connection(asyncio.BufferedProtocol):

@@ -10,7 +10,9 @@ from server.clock import Clock
 from server.ingest import roster
 from server.ingest.access import Access
 from server.ingest.clocks import Clocks
-from server.ingest.jetstream import PARTITIONS, JetStreamSink, JetStreamSource
+from server.ingest.jetstream.sink import JetStreamSink
+from server.ingest.jetstream.source import JetStreamSource
+from server.ingest.jetstream.stream import PARTITIONS
 from server.ingest.leases import Leases
 from server.ingest.listener import Listener
 from server.ingest.pipeline import Pipeline

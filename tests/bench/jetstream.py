@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psycopg
 
-from server.ingest.jetstream import STREAM
+from server.ingest.jetstream.stream import STREAM
 from server.store.embedded import Embedded
 from tests.bench.ingest import ROOT, Row_, flat_out, fresh, ingest, row, steady
 from tests.servers.nats import Cluster

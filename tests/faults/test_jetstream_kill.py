@@ -7,7 +7,7 @@ import asyncio
 import os
 import signal
 
-from server.ingest.jetstream import STREAM
+from server.ingest.jetstream.stream import STREAM
 from tests.ingesting import add_stations
 from tests.servers.nats import Cluster
 from tests.streaming import Streaming

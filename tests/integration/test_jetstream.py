@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from server.ingest.jetstream import PARTITIONS, STREAM, fingerprint, partition
+from server.ingest.jetstream.stream import PARTITIONS, STREAM, fingerprint, partition
 from server.ingest.leases import Leases
 from server.ingest.source import Delivery
 from server.store.connection import Connection, connect
