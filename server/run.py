@@ -23,6 +23,7 @@ from alerts import ledger
 from alerts.queries import Queries
 from server import exercise
 from server.chain import ROLES, Chain, StartError, Step, chain, free, roles
+from server.ingest.mapping import Mappings
 from server.processes import together
 from server.settings import Settings
 from server.terminal import Terminal
@@ -56,6 +57,7 @@ async def run(arguments: argparse.Namespace, settings: Settings, terminal: Termi
     """Run until interrupted."""
     web, ingest = settings.web, settings.ingest
     terminal.say("starting")
+    Mappings.load(ingest.mappings)  # a wrong file is told before anything is started
     free(web.port, host=web.host, what="web", variable="FENGHUO_WEB_PORT")
     if ingest.source == "listener":
         free(ingest.port, host=ingest.host, what="MQTT", variable="FENGHUO_INGEST_PORT")
