@@ -98,8 +98,9 @@ def _info(
     _add(info, "urgency", "Past" if ends else _urgency(message))
     _add(info, "severity", SEVERITY[message.level])
     _add(info, "certainty", _certainty(message))
-    _pair(info, "eventCode", "12379.cn:event", code.event)
-    _pair(info, "eventCode", "weather.cma.cn:signal", f"p{code.cma}{CMA_LEVEL[message.level]}")
+    if code.event:
+        _pair(info, "eventCode", "12379.cn:event", code.event)
+        _pair(info, "eventCode", "weather.cma.cn:signal", f"p{code.cma}{CMA_LEVEL[message.level]}")
     _add(info, "effective", moment(message.sent, zone))
     _add(info, "onset", moment(message.onset, zone))
     _add(info, "expires", moment(message.expires, zone))

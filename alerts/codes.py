@@ -11,7 +11,7 @@ import msgspec
 
 
 class Code(msgspec.Struct, frozen=True, kw_only=True):
-    """One danger: national event code, CMA type number, MeteoAlarm awareness type (0: none)."""
+    """One danger: national event code, CMA type number (empty: none), MeteoAlarm type (0: none)."""
 
     event: str
     cma: str
@@ -35,6 +35,9 @@ CODES: Mapping[str, Code] = MappingProxyType(
         "haze": Code(event="11B19", cma="0014", awareness=0),
         "road_icing": Code(event="11B21", cma="0011", awareness=2),
         "thunderstorm_gale": Code(event="11B20", cma="0015", awareness=1),
+        # Local signals: no national code is known for them, and none is made up.
+        "low_temperature": Code(event="", cma="", awareness=6),
+        "wire_icing": Code(event="", cma="", awareness=2),
     }
 )
 """By the hazard's name."""

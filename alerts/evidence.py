@@ -8,10 +8,9 @@ from typing import Protocol
 import msgspec
 
 from forecast.criteria import LEVELS
-from forecast.nowcast import Door
-from forecast.proposal import Proposal
+from forecast.proposal import Door, Proposal, Standing
 
-__all__ = ["LEVELS", "Case", "Door", "Evidence", "Place", "named", "rank"]
+__all__ = ["LEVELS", "Case", "Door", "Evidence", "Place", "Standing", "named", "rank"]
 
 
 def rank(level: str) -> int:
@@ -26,6 +25,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     statistic: how the values of the window were combined; window: s, 0 for a single reading.
     value, threshold: in the element's unit; probability: 0 to 1, of what is expected.
     time: when it was met, in the readings' own time.
+    quality: code of the newest reading's value; 0: not checked.
     """
 
     station: str
@@ -39,10 +39,17 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     comparison: str
     probability: float | None
     time: dt.datetime
+    quality: int = 0
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
-    """A proposal with names: what speaks for a level of a danger at a place."""
+    """A proposal with names: what speaks for a level of a danger at a place.
+
+    onset: when it was met, or is expected to be; without one, `time`. standing, fading and
+    unsure as in `forecast.proposal.Proposal`. used: proposals of low levels that this place had
+    in this season, where it has had as many as the policy's budget gives it. radar: of when the
+    picture is that was looked at.
+    """
 
     hazard: str
     region: str
@@ -50,6 +57,27 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     door: Door
     time: dt.datetime
     evidence: tuple[Evidence, ...]
+    standing: Standing = "sound"
+    onset: dt.datetime | None = None
+    fading: bool = False
+    unsure: "Case | None" = None
+    used: int | None = None
+    radar: dt.datetime | None = None
+
+    @property
+    def begins(self) -> dt.datetime:
+        """When the danger began or is expected to."""
+        return self.onset or self.time
+
+    @property
+    def firm(self) -> bool:
+        """Whether it may open and raise a level."""
+        return self.standing == "sound" and not self.fading
+
+    @property
+    def stations(self) -> frozenset[str]:
+        """Names of the stations that carry it."""
+        return frozenset(item.station for item in self.evidence)
 
 
 class Place(Protocol):
@@ -68,17 +96,31 @@ class Place(Protocol):
         """English name."""
 
 
-def named(proposal: Proposal, *, regions: Sequence[str], stations: Sequence[Place]) -> Case:
+def named(
+    proposal: Proposal,
+    *,
+    regions: Sequence[str],
+    stations: Sequence[Place],
+    at: dt.datetime | None = None,
+) -> Case:
     """Put identifiers and names in the place of positions.
 
-    regions, stations: in the order that the forecast was given them.
+    regions, stations: in the order that the forecast was given them. at: the moment that was
+    looked at, which leads count from.
     """
+    expected = at is not None and proposal.door == "expected"
+    unsure = proposal.unsure
     return Case(
         hazard=proposal.hazard,
         region=regions[proposal.region],
         level=proposal.level,
         door=proposal.door,
         time=_moment(proposal.time),
+        standing=proposal.standing,
+        onset=at + dt.timedelta(seconds=proposal.lead) if at and expected else None,
+        fading=proposal.fading,
+        radar=None if proposal.radar is None else _moment(proposal.radar),
+        unsure=named(unsure, regions=regions, stations=stations, at=at) if unsure else None,
         evidence=tuple(
             Evidence(
                 station=stations[item.station].name,
@@ -93,6 +135,7 @@ def named(proposal: Proposal, *, regions: Sequence[str], stations: Sequence[Plac
                 comparison=item.comparison,
                 probability=item.probability,
                 time=_moment(item.time),
+                quality=item.quality,
             )
             for item in proposal.evidence
         ),

@@ -18,7 +18,7 @@ from psycopg.types.json import Jsonb
 from alerts import cap
 from alerts.catalogue import Catalogue
 from alerts.channels.port import Receipt
-from alerts.evidence import LEVELS, rank
+from alerts.evidence import LEVELS, Case, rank
 from alerts.message import Message, compose
 from alerts.policy import Policy
 from alerts.queries import Queries
@@ -70,6 +70,25 @@ class Summary(TypedDict):
 async def running(conn: psycopg.AsyncConnection[Any]) -> list[Warning]:
     """Give every event that has not ended, by danger and region."""
     return await _all(conn, _sql.running, {}, Warning)
+
+
+async def used(
+    conn: psycopg.AsyncConnection[Any], case: Case, *, exercise: bool, since: dt.datetime
+) -> int:
+    """Count the events of a danger at a place since a time that went no higher than the case."""
+    cursor = await conn.execute(
+        _sql.used,
+        {
+            "hazard": case.hazard,
+            "region": case.region,
+            "exercise": exercise,
+            "since": since,
+            "level": case.level,
+            "above": list(LEVELS[rank(case.level) + 1 :]),
+        },
+    )
+    row = await cursor.fetchone()
+    return int(row[0]) if row else 0
 
 
 async def record(conn: psycopg.AsyncConnection[Any], step: Step, *, desk: Desk) -> Message | None:

@@ -18,6 +18,12 @@ SELECT id, hazard, region, state, level, door, exercise,
 FROM warning WHERE ended IS NULL
 ORDER BY hazard, region;
 
+-- name: used
+-- Events of a danger at a place since the season began that never went above a level.
+SELECT count(*) FROM warning
+WHERE hazard = %(hazard)s AND region = %(region)s AND exercise = %(exercise)s
+    AND opened >= %(since)s AND grounds ? %(level)s AND NOT grounds ?| %(above)s::text[];
+
 -- name: region
 SELECT id, zh, en, boundary, population, sample FROM region WHERE id = %(id)s;
 

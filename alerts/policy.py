@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 
 from alerts.codes import CODES
+from alerts.evidence import Case
 from alerts.warning import Terms
 
 Level: TypeAlias = Literal["blue", "yellow", "orange", "red"]
@@ -51,6 +52,37 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     delay: dt.timedelta
 
 
+class Proposals(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is proposed. keep: an expected level stays open down to so much of its probability.
+
+    blue, yellow: low levels that a place is given in a season; 0: as many as there are. stations:
+    beyond that, so many must carry the level where it is not met already.
+    """
+
+    keep: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.7
+    blue: Annotated[int, msgspec.Meta(ge=0)] = 0
+    yellow: Annotated[int, msgspec.Meta(ge=0)] = 0
+    stations: Annotated[int, msgspec.Meta(ge=2)] = 2
+
+    def limit(self, level: str) -> int:
+        """Give the budget of a level; 0: it has none."""
+        return {"blue": self.blue, "yellow": self.yellow}.get(level, 0)
+
+    def allows(self, case: Case, *, used: int) -> bool:
+        """Say whether an event may open where ``used`` have opened in this season."""
+        limit = self.limit(case.level)
+        enough = case.door == "observed" or len(case.stations) >= self.stations
+        return not limit or used < limit or (case.standing == "sound" and enough)
+
+
+def season(at: dt.datetime, zone: dt.tzinfo) -> dt.datetime:
+    """Give when the season of a moment began: December, March, June or September, local time."""
+    local = at.astimezone(zone)
+    month = local.month // 3 * 3 or 12
+    year = local.year - (local.month < 3)
+    return dt.datetime(year, month, 1, tzinfo=zone)
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """The decisions, checked."""
 
@@ -58,6 +90,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     special: Mapping[str, Terms]
     automatic: Automatic
     tiers: Mapping[Tier, Told]
+    proposals: Proposals = Proposals()
 
     @classmethod
     def load(cls, file: Path | None = None) -> "Policy":
@@ -104,6 +137,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     terms: dict[str, Any]
     automatic: Automatic = Automatic()
+    proposals: Proposals = Proposals()
     tiers: dict[Tier, Told]
 
 
@@ -130,6 +164,7 @@ def _read(table: Mapping[str, Any]) -> Policy:
         },
         automatic=file.automatic,
         tiers=file.tiers,
+        proposals=file.proposals,
     )
 
 

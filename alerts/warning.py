@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from alerts.evidence import LEVELS, Case, Door, Evidence, rank
+from alerts.evidence import LEVELS, Case, Door, Evidence, Standing, rank
 
 
 class State(StrEnum):
@@ -113,13 +113,38 @@ def after(state: State, act: Act) -> State:
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
     """When a level was last seen to be met, and by what.
 
-    onset: when the condition was met; seen: the moment it was decided on.
+    onset: when the condition was met, or is expected to be; seen: the moment it was decided on.
+    unsure: what speaks for the level ``higher``, which is lone or doubtful as ``doubt`` says.
+    used, radar: as in `Case`.
     """
 
     seen: dt.datetime
     onset: dt.datetime
     door: Door
     evidence: tuple[Evidence, ...]
+    standing: Standing = "sound"
+    higher: str = ""
+    doubt: Standing = "sound"
+    unsure: tuple[Evidence, ...] = ()
+    used: int | None = None
+    radar: dt.datetime | None = None
+
+    @classmethod
+    def of(cls, case: Case, *, at: dt.datetime) -> "Ground":
+        """Make it of what is known at a moment."""
+        unsure = case.unsure if case.unsure and not case.unsure.fading else None
+        return cls(
+            seen=at,
+            onset=case.begins,
+            door=case.door,
+            evidence=case.evidence,
+            standing=case.standing,
+            higher=unsure.level if unsure else "",
+            doubt=unsure.standing if unsure else "sound",
+            unsure=unsure.evidence if unsure else (),
+            used=case.used,
+            radar=case.radar,
+        )
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
@@ -216,20 +241,30 @@ def advance(
         silent for too long to be waited for. Until then no level falls.
     automatic: issue without a person; otherwise it remains a proposal.
 
+    What is lone or doubtful opens a proposal at most, and raises nothing that people have heard
+    of; confirmed by the next reading or a second station it goes out, where it is automatic.
+    What fades opens nothing, but holds what stands.
+
     A level rises at once. It falls when it was not met for ``terms.lower``, to the highest level
     that was met within that time; the event ends when nothing was met for ``terms.end``. A message
     is renewed when it would expire before its level falls; without data it is not, and expires.
     Raises ValueError where the case and the event are not of the same danger and place.
     """
     if running is None:
-        return (
-            None if case is None else _open(case, at, terms, exercise=exercise, automatic=automatic)
-        )
+        if case is None or case.fading:
+            return None
+        return _open(case, at, terms, exercise=exercise, automatic=automatic and case.firm)
     if case is not None and (case.hazard, case.region) != (running.hazard, running.region):
         raise ValueError(f"{case.hazard} at {case.region} is not this warning")
     if at < running.decided:
         return None  # late news of a moment that has been decided changes nothing
-    known = _note(running, case, at)
+    if case is not None and case.firm and automatic and running.state is State.PROPOSED:
+        return _confirm(running, case, at, terms)
+    return _follow(_note(running, _believed(running, case), at), at, terms, complete=complete)
+
+
+def _follow(known: Warning, at: dt.datetime, terms: Terms, *, complete: bool) -> Step:
+    """Let what is known take its course."""
     level = _standing(known, at, terms)
     if rank(level) > rank(known.level):
         return _move(known, Act.UPGRADE, level, at, terms)
@@ -247,7 +282,7 @@ def advance(
 
 
 def _open(case: Case, at: dt.datetime, terms: Terms, *, exercise: bool, automatic: bool) -> Step:
-    ground = Ground(seen=at, onset=case.time, door=case.door, evidence=case.evidence)
+    ground = Ground.of(case, at=at)
     proposed = Warning(
         id=identifier("warning", exercise, case.hazard, case.region, at.isoformat()),
         hazard=case.hazard,
@@ -269,11 +304,48 @@ def _open(case: Case, at: dt.datetime, terms: Terms, *, exercise: bool, automati
     return _say(approved, Act.ISSUE, at, terms)
 
 
+def _confirm(running: Warning, case: Case, at: dt.datetime, terms: Terms) -> Step:
+    """Issue what has waited, at the level that is sound; what was in doubt is left behind."""
+    approved = msgspec.structs.replace(
+        running,
+        state=after(running.state, Act.APPROVE),
+        level=case.level,
+        door=case.door,
+        since=at,
+        held=at,
+        decided=at,
+        grounds={case.level: Ground.of(case, at=at)},
+    )
+    return _say(approved, Act.ISSUE, at, terms)
+
+
+def _believed(running: Warning, case: Case | None) -> Case | None:
+    """Give what counts for an event: what is not firm raises nothing that people have heard of.
+
+    What is lone or fades holds the level that stands, what is doubtful holds nothing.
+    """
+    if case is None or (case.firm and case.unsure is None):
+        return case
+    if not _published(running):
+        return case if case.firm or not case.fading else _capped(case, running.level)
+    unsure = case.unsure if case.firm else case
+    if unsure is None or unsure.standing == "doubtful":
+        return case if case.firm else None
+    held = _capped(unsure, running.level)
+    # What holds a level above the one that is sure stands for both.
+    return held if not case.firm or rank(held.level) > rank(case.level) else case
+
+
+def _capped(case: Case, level: str) -> Case:
+    lower = min(case.level, level, key=rank)
+    return msgspec.structs.replace(case, level=lower)
+
+
 def _note(running: Warning, case: Case | None, at: dt.datetime) -> Warning:
     """Remember what is met now."""
     if case is None:
         return msgspec.structs.replace(running, decided=at)
-    ground = Ground(seen=at, onset=case.time, door=case.door, evidence=case.evidence)
+    ground = Ground.of(case, at=at)
     grounds = {**running.grounds, case.level: ground}
     door = case.door if case.level == running.level else running.door
     return msgspec.structs.replace(running, grounds=grounds, held=at, decided=at, door=door)

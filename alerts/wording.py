@@ -119,6 +119,29 @@ class Writer:
             note=self._text("cap.note") if self._warning.exercise else "",
         )
 
+    def reason(self) -> str:
+        """Say why it is proposed: what was measured, when it comes, and how far it is sure."""
+        ground = self._warning.ground
+        stations = {item.station for item in ground.evidence}
+        parts = [self._text("fact.joint").join(self._facts(self._fact))]
+        if ground.door == "expected":
+            parts.append(self._why("onset", time=self._moment(ground.onset)))
+        if ground.radar is not None:
+            parts.append(self._why("radar", time=self._moment(ground.radar)))
+        if len(stations) > 1:
+            parts.append(self._why("stations", number=len(stations)))
+        if ground.standing != "sound":
+            parts.append(self._why(ground.standing))
+        if ground.higher:
+            level = self._text(f"level.{ground.higher}.name")
+            parts.append(self._why(f"higher_{ground.doubt}", level=level))
+        if ground.used is not None:
+            parts.append(self._why(f"beyond_{ground.door}", number=ground.used))
+        return self._why("sentence", facts=self._why("joint").join(parts))
+
+    def _why(self, key: str, **values: object) -> str:
+        return self._catalogue.text(f"proposal.{key}", self._language, **values)
+
     def _forms(self) -> Iterator[str]:
         """Give the texts for a phone, the best first."""
         hazard = self._warning.hazard
@@ -185,10 +208,12 @@ class Writer:
 
     def _measured(self, item: Evidence) -> dict[str, str]:
         unit = f"unit.{item.element}"
-        special = f"measure.{item.element}_{item.statistic}"
-        known = self._catalogue.has(f"warning.{special}", self._language)
+        plain = f"measure.{item.element}"
+        below = "_below" if "<" in item.comparison else ""
+        names = (f"{plain}_{item.statistic}{below}", f"{plain}_{item.statistic}", plain)
+        named = (name for name in names if self._catalogue.has(f"warning.{name}", self._language))
         return {
-            "measure": self._text(special if known else f"measure.{item.element}"),
+            "measure": self._text(next(named, plain)),
             "value": "" if item.value is None else self._text(unit, number=_number(item.value)),
             "threshold": self._text(unit, number=_number(item.threshold)),
             "window": self._window(item.window),

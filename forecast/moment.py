@@ -1,11 +1,13 @@
 """What the stations' readings say at one moment: the numbers that conditions compare."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forecast.criteria import DAY, Condition
+from forecast.sums import Measure
 from forecast.windows import NEVER, Fold, Newest, Windows
 
 Floats = NDArray[np.float64]
@@ -19,8 +21,19 @@ which is what slow lines take."""
 ENOUGH: Final = 0.9
 """Part of a window that readings must cover where a gap could make a condition look met."""
 
-_DIGITS: Final = 6
-"""Sums are rounded, so that five hundred times 0.1 mm is 50 mm."""
+_DIGITS: Final = 4
+"""Numbers are rounded, so that five hundred times 0.1 mm is 50 mm, and 0.7 mm from a store that
+keeps seven digits is 0.7 mm."""
+
+_MEASURES: Final[Mapping[str, tuple[Measure, ...]]] = {
+    "sum": ("count", "covered", "total"),
+    "mean": ("covered", "weighted"),
+    "max": ("covered", "high"),
+    "min": ("covered", "low"),
+}
+"""What each statistic needs to be added up."""
+
+_TOTAL: Final[tuple[Measure, ...]] = ("total",)
 
 
 class Moment:
@@ -35,12 +48,30 @@ class Moment:
         """Look at the time ``at``; offset: local time minus UTC; day_ends: s of the local day."""
         self.at = at
         self._windows = windows
+        self._offset, self._day_ends = offset, day_ends
         self._shift = offset - day_ends
         self._back = back
         self._newest: dict[str, Newest] = {}
         self._values: dict[Condition, Floats] = {}
         self._met: dict[Condition, Bools] = {}
-        self._folds: dict[tuple[str, int, int], Fold] = {}
+        self._folds: dict[tuple[str, int, int, str], Fold] = {}
+        self._days: dict[tuple[str, int, bool], Floats] = {}
+        self._amounts: dict[tuple[str, int, int], Floats] = {}
+
+    @property
+    def windows(self) -> Windows:
+        """The readings that it looks at."""
+        return self._windows
+
+    def over(self, windows: Windows) -> "Moment":
+        """Look at other readings at the same moment."""
+        return Moment(
+            windows=windows,
+            at=self.at,
+            offset=self._offset,
+            day_ends=self._day_ends,
+            back=self._back,
+        )
 
     def newest(self, element: str) -> Newest:
         """Give the newest values that still hold; nan and `NEVER` where there is none."""
@@ -56,7 +87,17 @@ class Moment:
 
     def amount(self, element: str, start: Ints, end: Ints) -> Floats:
         """Give what fell in (start, end] per station, rounded; gaps count as none."""
-        total: Floats = np.round(self._windows.fold(element, start=start, end=end).total, _DIGITS)
+        newest = self.newest(element).time
+        since, until = start - newest, end - newest
+        # The same stretch before the newest reading everywhere is found once.
+        same = bool(len(since)) and (since == since[0]).all() and (until == until[0]).all()
+        key = (element, int(since[0]), int(until[0])) if same else None
+        if key in self._amounts:
+            return self._amounts[key]
+        found = self._windows.fold(element, start=start, end=end, measures=_TOTAL)
+        total: Floats = np.round(found.total, _DIGITS)
+        if key is not None:
+            self._amounts[key] = total
         return total
 
     def value(self, condition: Condition) -> Floats:
@@ -91,7 +132,7 @@ class Moment:
         """Tell where all days but today meet a condition of days."""
         met = np.ones(self._windows.stations, np.bool_)
         for back in range(1, condition.days):
-            met &= compare(self._high(condition.element, back), condition)
+            met &= compare(self._extreme(condition, back), condition)
         return met
 
     def _measure(self, condition: Condition) -> Floats:
@@ -100,48 +141,65 @@ class Moment:
             case "value":
                 return self.newest(element).value
             case "days":
-                highs = [self._high(element, back) for back in range(condition.days)]
-                least: Floats = np.min(highs, axis=0)
-                return least
+                days = [self._extreme(condition, back) for back in range(condition.days)]
+                # Of maxima the least must reach the threshold, of minima the greatest.
+                rising = condition.comparison == ">="
+                weakest: Floats = np.min(days, axis=0) if rising else np.max(days, axis=0)
+                return weakest
             case "drop":
                 return self._drop(element, condition.window)
             case statistic:
-                fold = self._fold(element, 0, condition.window)
-                value = {
-                    "sum": np.where(fold.count > 0, fold.total, np.nan),
-                    "mean": fold.mean,
-                    "max": fold.high,
-                    "min": fold.low,
-                }[statistic]
+                fold = self._fold(element, 0, condition.window, statistic)
+                match statistic:
+                    case "sum":
+                        value = np.where(fold.count > 0, fold.total, np.nan)
+                    case "mean":
+                        value = fold.mean
+                    case "max":
+                        value = fold.high
+                    case _:
+                        value = fold.low
         rising = condition.comparison == ">="
         if (rising and statistic in ("sum", "max")) or (not rising and statistic == "min"):
             return value
         covered = fold.covered >= ENOUGH * condition.window
         return np.where(covered, value, np.nan)
 
-    def _fold(self, element: str, since: int, window: int) -> Fold:
+    def _fold(self, element: str, since: int, window: int, statistic: str) -> Fold:
         """Add up the ``window`` seconds that end ``since`` seconds before the newest reading."""
-        key = (element, since, window)
+        key = (element, since, window, statistic)
         if key not in self._folds:
             end = self.newest(element).time - since
-            self._folds[key] = self._windows.fold(element, start=end - window, end=end)
+            self._folds[key] = self._windows.fold(
+                element, start=end - window, end=end, measures=_MEASURES[statistic]
+            )
         return self._folds[key]
 
     def _drop(self, element: str, window: int) -> Floats:
-        now = self._fold(element, 0, DAY).low
+        now = self._fold(element, 0, DAY, "min").low
         drop = np.full(len(now), np.nan)
         for day in range(1, window // DAY + 1):
-            before = self._fold(element, day * DAY, DAY)
+            before = self._fold(element, day * DAY, DAY, "min")
             known = before.covered >= ENOUGH * DAY
             drop = np.fmax(drop, np.where(known, before.low - now, np.nan))
         return drop
 
-    def _high(self, element: str, back: int) -> Floats:
-        """Give the highest value of the local day so many days before that of the newest."""
+    def _extreme(self, condition: Condition, back: int) -> Floats:
+        """Give the maximum (for < the minimum) of the local day so many days before today.
+
+        Today is the day of the newest reading; what a day's gaps hide can only go further.
+        """
+        element = condition.element
+        rising = condition.comparison in (">=", ">")
+        if (key := (element, back, rising)) in self._days:
+            return self._days[key]
         newest = self.newest(element).time
         start = ((newest + self._shift - 1) // DAY - back) * DAY - self._shift
         end = np.minimum(start + DAY, newest)
-        return self._windows.fold(element, start=start, end=end).high
+        measure: Measure = "high" if rising else "low"
+        fold = self._windows.fold(element, start=start, end=end, measures=(measure,))
+        self._days[key] = fold.high if rising else fold.low
+        return self._days[key]
 
 
 def compare(value: Floats, condition: Condition) -> Bools:

@@ -4,25 +4,40 @@ Readings wait until `Nowcast.evaluate` and are then taken in the order of their 
 the order in which they came, so the same readings give the same findings. A reading that comes
 late or is corrected after its time was decided enters the windows at its place; the filter of
 its station is run again over the last hours.
+
+With a judge, what is new is judged before anything is decided, and what failed a check opens
+nothing: it stays in the windows as it was measured, but does not count. Where it would have
+changed the outcome, that is a finding too, a doubtful one.
 """
 
-from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.criteria import DAY, LEVELS, Comparison, Condition, Criteria, Level, Signal, Statistic
-from forecast.expectation import HOUR, LEADS, Expectation
-from forecast.kalman import Kalman, normal
+from forecast.chances import Chances
+from forecast.correction import ModelOutlook
+from forecast.criteria import DAY, Book, Criteria
+from forecast.doubt import Doubt, Raw
+from forecast.expectation import HOUR, Expectation
+from forecast.finding import Door, Evidence, Finding, Look, Standing
+from forecast.kalman import Kalman
 from forecast.moment import Moment
+from forecast.pages import arranged
+from forecast.quality import Judge, Judged, good
+from forecast.radar.outlook import RainOutlook
 from forecast.readings import Readings
-from forecast.windows import Windows
+from forecast.windows import NEVER, Windows
 
-Door: TypeAlias = Literal["observed", "expected"]
+__all__ = ["Door", "Evidence", "Finding", "Look", "Nowcast", "Standing"]
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+Codes = NDArray[np.int16]
+_Column: TypeAlias = tuple[Ints, Ints, Floats]
+"""Stations, times and values."""
 
 BACK: Final = 12 * HOUR
 """Readings that cover more than this are no basis for a nowcast."""
@@ -30,55 +45,40 @@ BACK: Final = 12 * HOUR
 MEMORY: Final = 6 * HOUR
 """What a filter is run over when it starts anew."""
 
-_RISING: Final = (">=", ">")
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """One number that speaks for a finding.
-
-    window: seconds, of the days counted for ``days``. value: what was measured so far. time: of
-    the newest reading in it. probability: that the level is reached, for the expected door.
-    """
-
-    station: int
-    element: str
-    statistic: Statistic
-    window: int
-    value: float
-    threshold: float
-    comparison: Comparison
-    probability: float | None
-    time: int
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The highest level that a station meets, or expects, by one door."""
-
-    station: int
-    hazard: str
-    level: str
-    door: Door
-    evidence: tuple[Evidence, ...]
-    time: int
-
 
 class Nowcast:
     """The readings of the last days at some stations, and what they mean."""
 
     def __init__(
-        self, *, criteria: Criteria, stations: int, expectation: Expectation | None = None
+        self,
+        *,
+        criteria: Criteria | Book,
+        stations: int,
+        expectation: Expectation | None = None,
+        judge: Judge | None = None,
+        collect: bool = False,
     ) -> None:
-        """Know the criteria and how many stations there are; they are numbered from 0."""
-        self._criteria = criteria
+        """Know the criteria and how many stations there are; they are numbered from 0.
+
+        criteria: of a book, every condition is prepared, and its base is what counts where
+        `evaluate` is told nothing else. judge: without one, every value is good. collect: keep
+        what was judged until `codes` is asked.
+        """
+        self._criteria = criteria.base if isinstance(criteria, Book) else criteria
         self._expectation = expectation or Expectation.load()
+        self._judge = judge
         self._waiting: list[Readings] = []
         conditions = criteria.conditions
-        self.elements: frozenset[str] = frozenset(c.element for c in conditions)
-        reaches = [c.reach + (DAY if c.statistic == "days" else 0) for c in conditions]
+        judged = judge.checks.elements if judge else frozenset()
+        self.elements: frozenset[str] = frozenset(c.element for c in conditions) | judged
+        """What it needs of a reading."""
         rain = [rule.reach for rule in self._expectation.rain.values()]
-        self.span: int = max(*reaches, *rain, MEMORY, BACK)
+        least = max(*rain, MEMORY + BACK, judge.checks.span if judge else 0)
+        self._reach = dict.fromkeys(self.elements, least)
+        for each in conditions:
+            whole = each.reach + (DAY if each.statistic == "days" else 0) + BACK
+            self._reach[each.element] = max(self._reach[each.element], whole)
+        self.span: int = max(self._reach.values(), default=least)
         """Seconds of history that a new one needs to say the same."""
         self._windows = Windows(stations=stations, elements=self.elements)
         self._filters = {
@@ -86,6 +86,17 @@ class Nowcast:
             for element, model in self._expectation.kalman.items()
             if element in self.elements
         }
+        self._doubt = Doubt(conditions, stations=stations)
+        self._newest = np.full(stations, NEVER, np.int64)
+        self._restored: list[dict[str, _Column]] = []
+        self._again: tuple[Look, Raw | None] | None = None
+        self._collect = collect
+        self._codes: list[Judged] = []
+
+    @property
+    def stations(self) -> int:
+        """How many stations there are."""
+        return self._windows.stations
 
     def put(self, readings: Readings) -> None:
         """Take readings in any order; a repeated or corrected one replaces its predecessor.
@@ -100,219 +111,207 @@ class Nowcast:
         kept = Readings(readings.station, readings.time, readings.interval, values)
         self._waiting.append(kept)
 
-    def evaluate(self, at: int) -> list[Finding]:
+    def restore(self, readings: Readings, codes: Mapping[str, Codes]) -> None:
+        """Take readings that were judged before a restart, each once, with their codes."""
+        missing = np.full(len(readings), np.nan)
+        values = {name: readings.values.get(name, missing) for name in self.elements}
+        kept = Readings(readings.station, readings.time, readings.interval, values)
+        self._windows.put(kept)
+        np.maximum.at(self._newest, kept.station, kept.time)
+        if self._judge is not None:
+            self._judge.remember(kept, codes)
+        judged = Judged(kept, codes, np.ones(len(kept), np.bool_))
+        self._doubt.note(judged)
+        columns = {name: (kept.station, kept.time, kept.values[name]) for name in self._filters}
+        self._mark(judged, columns)
+        self._restored.append(columns)
+
+    def evaluate(
+        self, at: int, *, criteria: Criteria | None = None, among: Bools | None = None
+    ) -> list[Finding]:
         """Give what every station meets or expects at a moment (s since 1970), by its readings.
 
+        criteria: one set of the book that this was made with; among: only these stations.
         At most two findings for a station and hazard: the highest level met, and a higher one
-        that is expected. Readings with a later time wait.
+        that is expected; and one more where values that failed a check would have changed it.
+        Readings with a later time wait.
+        """
+        return self.findings(self.look(at), criteria=criteria, among=among)
+
+    def look(
+        self, at: int, *, model: ModelOutlook | None = None, radar: RainOutlook | None = None
+    ) -> Look:
+        """Take what is new up to a moment and give what is seen then.
+
+        model, radar: their outlook at the same stations.
         """
         self._take(at)
-        moment = Moment(
-            windows=self._windows,
-            at=at,
-            offset=self._criteria.offset,
-            day_ends=self._criteria.day_ends,
-            back=BACK,
-        )
-        month = int(np.datetime64(at + self._criteria.offset, "s").astype("M8[M]").astype(int)) % 12
-        chances = _Chances(moment, self._filters, self._expectation)
+        moment = self._moment(self._windows, at)
+        chances = Chances(moment, self._filters, self._expectation, model=model, radar=radar)
+        seen = radar.time if radar is not None else None
+        return Look(moment, chances, self._doubt.codes, seen)
+
+    def findings(
+        self,
+        look: Look,
+        *,
+        criteria: Criteria | None = None,
+        among: Bools | None = None,
+        keep: float = 1.0,
+    ) -> list[Finding]:
+        """Give what follows from a look by one set of criteria; see `evaluate`.
+
+        keep: below 1, also what is no longer likely enough to open, but so much of that.
+        """
+        chosen = criteria or self._criteria
+        at = look.moment.at
+        month = int(np.datetime64(at + chosen.offset, "s").astype("M8[M]").astype(int)) % 12 + 1
+        raw = self._raw(look) if self._judge else None
         found: list[Finding] = []
-        for signal in self._criteria.signals:
-            if month + 1 in signal.months and signal.working:
-                found += _judge(signal, moment, chances)
+        for signal in chosen.signals:
+            if month in signal.months and signal.working:
+                mine = look.findings(signal, among=among, keep=keep)
+                if self._judge:
+                    mine = self._doubt.weigh(signal, look, mine, raw, among=among)
+                found += mine
         return found
 
+    def codes(self) -> list[Judged]:
+        """Give what was judged since this was last asked, in order."""
+        found, self._codes = self._codes, []
+        return found
+
+    def _raw(self, look: Look) -> Raw | None:
+        """Look again at the stations where values that failed could change something."""
+        if self._again is None or self._again[0] is not look:
+            stations, since = self._doubt.suspects(look, back=BACK)
+            some = len(stations) > 0
+            codes = self._doubt.codes
+            raw = Raw(look, stations=stations, since=since, codes=codes) if some else None
+            self._again = (look, raw)
+        return self._again[1]
+
+    def _moment(self, windows: Windows, at: int) -> Moment:
+        criteria = self._criteria
+        return Moment(
+            windows=windows,
+            at=at,
+            offset=criteria.offset,
+            day_ends=criteria.day_ends,
+            back=BACK,
+        )
+
     def _take(self, at: int) -> None:
-        if self._waiting:
-            every = Readings.joined(self._waiting)
-            later = every.time > at
-            self._waiting = [every.where(later)] if later.any() else []
-            due = every.where(~later)
-            self._windows.put(due)
-            for element, kalman in self._filters.items():
-                self._run(element, kalman, due, at)
-        self._windows.forget(at - self.span)
-
-    def _run(self, element: str, kalman: Kalman, due: Readings, at: int) -> None:
-        """Bring a filter up to date at the stations that have something new, from the windows."""
-        stations = self._windows.stations
-        due = due.where(due.time > at - MEMORY)  # no filter reaches further back
-        earliest = np.full(stations, at + 1, np.int64)
-        np.minimum.at(earliest, due.station, due.time)
-        touched = earliest <= at
-        if not touched.any():
-            return
-        kalman.reset(touched & (earliest <= kalman.time))
-        since = np.maximum(kalman.time, at - MEMORY)
-        first = int(since[touched].min())
-        parts = list(self._windows.history(element, of=touched, since=first, until=at))
-        if not parts:
-            return
-        station = np.concatenate([part.station for part in parts])
-        time = np.concatenate([part.time for part in parts])
-        value = np.concatenate([part.value for part in parts])
-        new = time > since[station]
-        station, time, value = station[new], time[new], value[new]
-        order = np.argsort(station, kind="stable")
-        station, time, value = station[order], time[order], value[order]
-        starts = np.searchsorted(station, station)
-        turn = np.arange(len(station)) - starts
-        rounds = np.argsort(turn, kind="stable")
-        for rows in np.split(rounds, np.flatnonzero(np.diff(turn[rounds])) + 1):
-            kalman.update(station=station[rows], time=time[rows], value=value[rows])
-
-
-class _Chances:
-    """The probability of conditions at the lead times, each found once: [lead, station]."""
-
-    def __init__(
-        self, moment: Moment, filters: dict[str, Kalman], expectation: Expectation
-    ) -> None:
-        self._moment = moment
-        self._filters = filters
-        self._expectation = expectation
-        self._known: dict[Condition, Floats | None] = {}
-        # Mean and spread at the lead times, the same for all thresholds of an element.
-        self._ahead: dict[str, tuple[Floats, Floats]] = {}
-        self._together: dict[tuple[Condition, ...], Floats | None] = {}
-
-    def of(self, condition: Condition) -> Floats | None:
-        """Give the probability, or None where nothing can be expected of it."""
-        if condition not in self._known:
-            self._known[condition] = self._find(condition)
-        return self._known[condition]
-
-    def together(self, group: tuple[Condition, ...]) -> Floats | None:
-        """Give the probability of all of a group, as if independent, at the best lead time.
-
-        A condition of which nothing can be expected counts as it stands now.
-        """
-        if group not in self._together:
-            self._together[group] = self._combine(group)
-        return self._together[group]
-
-    def _combine(self, group: tuple[Condition, ...]) -> Floats | None:
-        parts = [self.of(condition) for condition in group]
-        if all(part is None for part in parts):
-            return None
-        chance: Floats = np.ones((len(LEADS), 1))
-        for condition, part in zip(group, parts, strict=True):
-            chance = chance * (self._moment.met(condition) if part is None else part)
-        best: Floats = chance.max(axis=0)
-        return best
-
-    def _find(self, condition: Condition) -> Floats | None:
-        element, rising = condition.element, condition.comparison in _RISING
-        rule = self._expectation.rain.get(element)
-        if condition.statistic == "sum" and rule is not None and rising:
-            end = self._moment.newest(element).time
-            chance = rule.probability(
-                amount=lambda start, end: self._moment.amount(element, start, end),
-                end=end,
-                window=condition.window,
-                threshold=condition.threshold,
+        """Let in what is due, judge it, and bring the filters up to date."""
+        due = self._due(at)
+        fresh = {name: (due.station, due.time, due.values[name]) for name in self._filters}
+        again: dict[str, Ints] = {}
+        if self._judge is not None:
+            judged = self._judge.judge(
+                self._windows, due, at=at, innovation=self._surprises(self._judge, due)
             )
-            return np.broadcast_to(chance, (len(LEADS), len(chance)))
-        kalman = self._filters.get(element)
-        if kalman is None or condition.statistic not in ("value", "days"):
-            return None
-        if element not in self._ahead:
-            at = [kalman.forecast(at=self._moment.at + lead) for lead in LEADS]
-            self._ahead[element] = np.stack([m for m, _ in at]), np.stack([s for _, s in at])
-        mean, spread = self._ahead[element]
-        limit = kalman.model.scaled(np.asarray(condition.threshold, np.float64))
-        above = normal((mean - limit) / spread)
-        chance = above if rising else 1 - above
-        chance = np.where(np.isnan(self._moment.newest(element).value), 0.0, chance)
-        if condition.statistic == "days":
-            chance = chance * self._moment.days_before(condition)
-        return chance
+            if self._collect and len(judged):
+                self._codes.append(judged)
+            self._doubt.note(judged)
+            again = self._mark(judged, fresh)
+        for element, kalman in self._filters.items():
+            for columns in self._restored:
+                self._run(kalman, element, columns[element], None, at)
+            self._run(kalman, element, fresh[element], again.get(element), at)
+        self._restored.clear()
+        sooner = {element: at - reach for element, reach in self._reach.items()}
+        self._windows.forget(at - self.span, sooner=sooner)
+
+    def _due(self, at: int) -> Readings:
+        """Put what is not later than the moment into the windows, and give it, sorted by time."""
+        if not self._waiting:
+            nothing = np.zeros(0, np.int64)
+            return Readings(nothing, nothing, nothing, dict.fromkeys(self.elements, np.zeros(0)))
+        every = self._waiting[0] if len(self._waiting) == 1 else Readings.joined(self._waiting)
+        later = every.time > at
+        self._waiting = [every.where(later)] if later.any() else []
+        due = arranged(every.where(~later) if later.any() else every)
+        # What is known already changes nothing, whoever sends it again.
+        old = np.flatnonzero(due.time <= self._newest[due.station])
+        if len(old):
+            known = np.zeros(len(due), np.bool_)
+            known[old] = self._windows.holds(due.where(old))
+            due = due.where(~known) if known.any() else due
+        np.maximum.at(self._newest, due.station, due.time)
+        self._windows.put(due)
+        return due
+
+    def _surprises(self, judge: Judge, due: Readings) -> dict[str, Floats]:
+        """Give how far values lie from what the filters expected, in standard deviations.
+
+        Only of each station's first reading that is new; nan for others.
+        """
+        found: dict[str, Floats] = {}
+        first = np.append(True, due.station[1:] != due.station[:-1])[: len(due)]
+        for element, kalman in self._filters.items():
+            pipeline = judge.checks.pipelines.get(element)
+            if pipeline is None or pipeline.innovation is None or not len(due):
+                continue
+            rows = np.flatnonzero(first & (due.time > kalman.time[due.station]))
+            when = kalman.time.copy()
+            when[due.station[rows]] = due.time[rows]
+            mean, spread = (each[due.station[rows]] for each in kalman.forecast(at=when))
+            surprise = np.full(len(due), np.nan)
+            surprise[rows] = (kalman.model.scaled(due.values[element][rows]) - mean) / spread
+            found[element] = surprise
+        return found
+
+    def _mark(self, judged: Judged, fresh: dict[str, _Column]) -> dict[str, Ints]:
+        """Let failed values not count; give by element the stations where the past is new by that.
+
+        fresh: what the filters get; the values that failed leave it.
+        """
+        again: dict[str, Ints] = {}
+        station, time = judged.readings.station, judged.readings.time
+        for element, codes in judged.codes.items():
+            failed = ~good(codes)
+            changed = self._windows.mark(element, station=station, time=time, failed=failed)
+            if element in fresh:
+                again[element] = station[changed & ~judged.fresh]
+                value = np.where(failed, np.nan, judged.readings.values[element])
+                new = judged.fresh
+                fresh[element] = (station[new], time[new], value[new])
+        return again
+
+    def _run(
+        self, kalman: Kalman, element: str, fresh: _Column, again: Ints | None, at: int
+    ) -> None:
+        """Bring a filter up to date; where the past has changed, from the windows."""
+        young = fresh[1] > at - MEMORY  # no filter reaches further back
+        station, time, value = fresh[0][young], fresh[1][young], fresh[2][young]
+        back = np.zeros(self.stations, np.bool_)
+        back[station[time <= kalman.time[station]]] = True
+        if again is not None:
+            back[again] = True
+        if back.any():
+            kalman.reset(back)
+            parts = [*self._windows.history(element, of=back, since=at - MEMORY, until=at)]
+            if parts:
+                _feed(
+                    kalman,
+                    np.concatenate([part.station for part in parts]),
+                    np.concatenate([part.time for part in parts]),
+                    np.concatenate([part.value for part in parts]),
+                )
+        onward = ~back[station] & ~np.isnan(value)
+        _feed(kalman, station[onward], time[onward], value[onward])
 
 
-def _judge(signal: Signal, moment: Moment, chances: _Chances) -> list[Finding]:
-    """Find the stations that meet or expect a level of one signal."""
-    going_on = None if signal.continues is None else moment.going_on(signal.continues)
-    highest: dict[Door, dict[int, tuple[Level, Floats | None]]] = {"observed": {}, "expected": {}}
-    for level in signal.working:
-        reached = _reached(level, moment)
-        met = reached if going_on is None else reached & going_on
-        for station in np.flatnonzero(met).tolist():
-            highest["observed"][station] = (level, None)
-        chance = _chance(level, chances)
-        if chance is not None:
-            likely = (np.round(chance, 6) >= signal.probability) & ~reached
-            for station in np.flatnonzero(likely).tolist():
-                highest["expected"][station] = (level, chance)
-    found: list[Finding] = []
-    for station in sorted(highest["observed"] | highest["expected"]):
-        seen = highest["observed"].get(station)
-        ahead = highest["expected"].get(station)
-        if seen and ahead and _rank(ahead[0]) < _rank(seen[0]):
-            ahead = None
-        found += [
-            _finding(signal, level, station=station, moment=moment, chances=chances, chance=chance)
-            for level, chance in filter(None, (seen, ahead))
-        ]
-    return found
-
-
-def _rank(level: Level) -> int:
-    return LEVELS.index(level.name)
-
-
-def _reached(level: Level, moment: Moment) -> Bools:
-    groups = [
-        np.logical_and.reduce([moment.met(condition) for condition in group])
-        for group in level.alternatives
-    ]
-    reached: Bools = np.logical_or.reduce(groups)
-    return reached
-
-
-def _chance(level: Level, chances: _Chances) -> Floats | None:
-    parts = [part for group in level.alternatives if (part := chances.together(group)) is not None]
-    return np.max(parts, axis=0) if parts else None
-
-
-def _finding(
-    signal: Signal,
-    level: Level,
-    *,
-    station: int,
-    moment: Moment,
-    chances: _Chances,
-    chance: Floats | None,
-) -> Finding:
-    """Name the alternative that speaks for the level: the first met, or the most likely."""
-    if chance is None:
-        group = next(
-            group for group in level.alternatives if all(moment.met(c)[station] for c in group)
-        )
-    else:
-        group = max(level.alternatives, key=lambda group: _at(chances.together(group), station))
-    evidence = tuple(
-        Evidence(
-            station=station,
-            element=condition.element,
-            statistic=condition.statistic,
-            window=condition.window or condition.days * DAY,
-            value=float(moment.value(condition)[station]),
-            threshold=condition.threshold,
-            comparison=condition.comparison,
-            probability=None if chance is None else float(chance[station]),
-            time=int(moment.newest(condition.element).time[station]),
-        )
-        for condition in group
-    )
-    return Finding(
-        station=station,
-        hazard=signal.hazard,
-        level=level.name,
-        door="observed" if chance is None else "expected",
-        evidence=evidence,
-        time=max(item.time for item in evidence),
-    )
-
-
-def _at(chance: Floats | None, station: int) -> float:
-    return 0.0 if chance is None else float(chance[station])
+def _feed(kalman: Kalman, station: Ints, time: Ints, value: Floats) -> None:
+    """Give a filter readings of some stations, each station's in the order of time."""
+    if not len(station):
+        return
+    order = np.lexsort((time, station))
+    station, time, value = station[order], time[order], value[order]
+    turn = np.arange(len(station)) - np.searchsorted(station, station)
+    if not turn.any():
+        kalman.update(station=station, time=time, value=value)
+        return
+    rounds = np.argsort(turn, kind="stable")
+    for rows in np.split(rounds, np.flatnonzero(np.diff(turn[rounds])) + 1):
+        kalman.update(station=station[rows], time=time[rows], value=value[rows])

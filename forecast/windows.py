@@ -4,52 +4,62 @@ A window is half open, (start, end]. A reading belongs to it when the whole inte
 reading covers lies inside, so an hourly sum never adds rain from before the window; what the
 readings do not cover is a gap, is never filled, and shows as missing coverage.
 
-Readings lie in pages of ``resolution`` seconds, sorted by station and time. A page adds itself
-up once per element and is added up anew only when a reading in it changes, so a window costs
-one addition per page and station; the pages at its two edges are read row by row, which keeps
-every window exact to the second whatever the resolution. A page that grows beyond `FULL` is cut
-in two by time, so that stations which report every second do not make each reading dear. A
-repeated reading replaces itself, a corrected one its predecessor: nothing counts twice. A reading
-takes 24 bytes and 8 more for each element, a page 96 for each station and element in it; both
-until `forget`.
+Readings lie in stretches of ``resolution`` seconds. A stretch that lies wholly inside the window
+of every station costs one addition of arrays, found anew only when a reading in it changes; the
+stretches at the edges are looked at page by page, and the pages at the very edge row by row,
+which keeps every window exact to the second. New readings go into a page of their own, which
+grows by doubling up to `FULL`, so that stations that report every second do not make each
+reading dear. A repeated reading replaces itself, a corrected one its predecessor: nothing counts
+twice. A reading takes 24 bytes and 8 more for each element that it has; what it adds up to, 8 to
+48 more for each station, element and stretch that a window lies over; all of it until `forget`.
 
 A station is expected to report an element in one rhythm: a minute value and an hourly sum of
 the same rain both count.
 """
 
-from collections.abc import Iterable, Iterator
+import copy
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.pages import Page, Stretch, arranged
 from forecast.readings import Readings
+from forecast.sums import (
+    MEASURES,
+    NEVER,
+    Joined,
+    Last,
+    Measure,
+    Numbers,
+    Rows,
+    Sums,
+    blank,
+    join,
+    last,
+    spread,
+)
+
+__all__ = ["NEVER", "Fold", "Newest", "Rows", "Windows"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-FULL = 120
+FULL = 20
 """Readings of each station in a page, on average, above which it is cut; at least `FEW` in all."""
 
 FEW = 100_000
 
-NEVER = np.iinfo(np.int64).min // 4
-"""The time of a reading that does not exist."""
-
-
-@dataclass(frozen=True, slots=True)
-class Newest:
-    """The newest value of each station: value (nan: none), its time (`NEVER`) and interval (s)."""
-
-    value: Floats
-    time: Ints
-    interval: Ints
+Newest = Last
+"""The newest value of each station: value (nan: none), its time (`NEVER`) and interval (s)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """What readings add up to, per station.
+    """What readings add up to, per station; what was not asked for is as without readings.
 
     count: readings. covered: seconds they cover. total: sum. weighted: sum of value times
     seconds. low, high: extremes, nan without readings.
@@ -70,115 +80,11 @@ class Fold:
         return mean
 
 
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """Readings of one element that have a value, sorted by station and time."""
-
-    station: Ints
-    time: Ints
-    interval: Ints
-    value: Floats
-
-    def __getitem__(self, rows: Bools | Ints) -> "_Rows":
-        return _Rows(self.station[rows], self.time[rows], self.interval[rows], self.value[rows])
-
-
-@dataclass(frozen=True, slots=True)
-class _Sums:
-    """The same added up, and the last of them: one row for each station that has any."""
-
-    begin: Ints
-    fold: Fold
-    last: _Rows
-
-    @classmethod
-    def of(cls, rows: _Rows) -> "_Sums":
-        changes = np.flatnonzero(np.diff(rows.station)) + 1
-        first = np.concatenate(([0], changes)).astype(np.int64)
-        last = np.concatenate((changes, [len(rows.station)])).astype(np.int64) - 1
-        fold = Fold(
-            count=last - first + 1,
-            covered=np.add.reduceat(rows.interval, first),
-            total=np.add.reduceat(rows.value, first),
-            weighted=np.add.reduceat(rows.value * rows.interval, first),
-            low=np.minimum.reduceat(rows.value, first),
-            high=np.maximum.reduceat(rows.value, first),
-        )
-        begin = np.minimum.reduceat(rows.time - rows.interval, first)
-        return cls(begin, fold, rows[last])
-
-
-class _Page:
-    """The readings whose time lies in one stretch of time."""
-
-    def __init__(self, readings: Readings) -> None:
-        self._readings = _slim(readings)
-        self._sums: dict[str, _Sums | None] = {}
-
-    def __len__(self) -> int:
-        return len(self._readings)
-
-    def merge(self, newer: Readings) -> None:
-        self._readings = _slim(_sorted(Readings.joined((self._readings, newer))))
-        self._sums.clear()
-
-    def cut(self) -> "tuple[int, _Page, _Page] | None":
-        """Give a time, and the pages up to it and after it; None where all has one time."""
-        time = self._readings.time
-        middle = int(np.partition(time, len(time) // 2)[len(time) // 2])
-        if middle == time.max():
-            middle = int(time[time < middle].max(initial=NEVER))
-        early = time <= middle
-        if not early.any():
-            return None
-        return middle, _Page(self._readings.where(early)), _Page(self._readings.where(~early))
-
-    def rows(self, element: str) -> _Rows:
-        every = self._readings
-        rows = _Rows(every.station, every.time, every.interval, every.values[element])
-        present = ~np.isnan(rows.value)
-        return rows if present.all() else rows[present]
-
-    def sums(self, element: str) -> _Sums | None:
-        if element not in self._sums:
-            rows = self.rows(element)
-            self._sums[element] = _Sums.of(rows) if len(rows.station) else None
-        return self._sums[element]
-
-
-class _Stretch:
-    """The pages of one stretch of time, in order; the readings up to a cut lie before it."""
-
-    def __init__(self, readings: Readings, *, full: int) -> None:
-        self._full = full
-        self._cuts: list[int] = []
-        self.pages = [_Page(readings)]
-        self._divide(0)
-
-    def merge(self, newer: Readings) -> None:
-        places = np.searchsorted(np.array(self._cuts, np.int64), newer.time, side="left")
-        for place in np.unique(places)[::-1].tolist():  # from behind: a cut moves what follows
-            self.pages[place].merge(newer.where(places == place))
-            self._divide(place)
-
-    def _divide(self, place: int) -> None:
-        """Cut the page until none is too large."""
-        if len(self.pages[place]) <= self._full:
-            return
-        found = self.pages[place].cut()
-        if found is None:
-            return
-        cut, early, late = found
-        self._cuts.insert(place, cut)
-        self.pages[place : place + 1] = [early, late]
-        self._divide(place + 1)
-        self._divide(place)
-
-
 class Windows:
     """The readings of the last while, and what they add up to.
 
-    stations: how many; elements: the names that are kept; resolution: seconds of a page.
+    stations: how many; elements: the names that are kept; resolution: seconds of a stretch.
+    Values that `mark` says failed a check do not count; in the view `raw` they do.
     """
 
     def __init__(self, *, stations: int, elements: Iterable[str], resolution: int = 3_600) -> None:
@@ -186,11 +92,20 @@ class Windows:
         self.elements = tuple(sorted(set(elements)))
         self._resolution = resolution
         self._full = max(FULL * stations, FEW)
-        self._stretches: dict[int, _Stretch] = {}
+        self._stretches: dict[int, Stretch] = {}
+        self._raw = False
+        self._marked: set[str] = set()
 
     def __len__(self) -> int:
         """Count the readings that are held."""
         return sum(len(page) for each in self._stretches.values() for page in each.pages)
+
+    @property
+    def raw(self) -> "Windows":
+        """The same readings, where values that failed a check count like the others."""
+        view = copy.copy(self)
+        view._raw = True  # noqa: SLF001 - a copy of this one
+        return view
 
     def put(self, readings: Readings) -> None:
         """Take readings in any order; one of the same station and time replaces the older one.
@@ -204,121 +119,217 @@ class Windows:
         if readings.interval.min() < 0:
             raise ValueError("an interval is below zero")
         missing = np.full(len(readings), np.nan)
-        kept = Readings(
-            readings.station,
-            readings.time,
-            readings.interval,
-            {name: readings.values.get(name, missing) for name in self.elements},
-        )
-        numbers = self._number(kept.time)
-        for number in np.unique(numbers).tolist():
-            part = _sorted(kept.where(numbers == number))
+        values = {name: readings.values.get(name, missing) for name in self.elements}
+        kept = arranged(Readings(readings.station, readings.time, readings.interval, values))
+        numbers = (kept.time - 1) // self._resolution
+        first, final = int(numbers.min()), int(numbers.max())
+        for number in [first] if first == final else np.unique(numbers).tolist():
+            part = kept if first == final else kept.where(numbers == number)
             if number in self._stretches:
-                self._stretches[number].merge(part)
+                self._stretches[number].merge(part, self.stations)
             else:
-                self._stretches[number] = _Stretch(part, full=self._full)
+                page = Page(part, self.stations)
+                self._stretches[number] = Stretch(page, full=self._full)
 
-    def forget(self, before: int) -> None:
-        """Drop the stretches that end at ``before`` or earlier."""
+    def holds(self, readings: Readings) -> Bools:
+        """Tell which readings are held already, with the same values."""
+        found = np.zeros(len(readings), np.bool_)
+        numbers = (readings.time - 1) // self._resolution
+        for number in np.unique(numbers).tolist():
+            if number in self._stretches:
+                rows = np.flatnonzero(numbers == number)
+                for page in self._stretches[number].pages:
+                    found[rows] |= page.holds(readings.where(rows))
+        return found
+
+    def part(self, stations: Ints, *, since: int) -> "Windows":
+        """Give the readings of some stations (sorted) after a time, numbered anew from 0."""
+        found = Windows(stations=len(stations), elements=self.elements, resolution=self._resolution)
+        found._raw = self._raw
+        for number, stretch in self._stretches.items():
+            if (number + 1) * self._resolution <= since:
+                continue
+            parts = [part for page in stretch.pages if len(part := page.of(stations))]
+            if parts:
+                found.put(Readings.joined(parts))
+        return found
+
+    def mark(self, element: str, *, station: Ints, time: Ints, failed: Bools) -> Bools:
+        """Note which values failed a check, of readings that are held; tell of which it is new."""
+        changed = np.zeros(len(failed), np.bool_)
+        if element not in self._marked:
+            if not failed.any():
+                return changed
+            self._marked.add(element)
+        numbers = (time - 1) // self._resolution
+        for number in np.unique(numbers).tolist():
+            if number in self._stretches:
+                mine = numbers == number
+                changed[mine] = self._stretches[number].mark(
+                    element, station[mine], time[mine], failed[mine]
+                )
+        return changed
+
+    def pages(self, *, since: int, until: int) -> Iterator[Page]:
+        """Give the pages that can hold times in (since, until], in order."""
+        yield from self._between(since, until)
+
+    def failed(self, element: str, *, since: int, until: int) -> Iterator[Rows]:
+        """Give the values with times in (since, until] that failed a check, by pages."""
+        for page in self._between(since, until):
+            rows = page.failed(element)
+            if rows is not None and (inside := (rows.time > since) & (rows.time <= until)).any():
+                yield rows[inside]
+
+    def forget(self, before: int, *, sooner: Mapping[str, int] | None = None) -> None:
+        """Drop the stretches that end at ``before`` or earlier; ``sooner``: values by element."""
         for number in [n for n in self._stretches if (n + 1) * self._resolution <= before]:
             del self._stretches[number]
+        for number, stretch in self._stretches.items() if sooner else ():
+            end = (number + 1) * self._resolution
+            gone = [name for name, limit in (sooner or {}).items() if end <= limit]
+            if gone:
+                stretch.drop(gone)
 
     def newest(self, element: str, *, at: int, back: int) -> Newest:
         """Give each station's newest value with a time in (at - back, at]."""
-        value = np.full(self.stations, np.nan)
-        time = np.full(self.stations, NEVER, np.int64)
-        interval = np.zeros(self.stations, np.int64)
-        for page in self._between(at - back, at):
-            sums = page.sums(element)
-            if sums is None:
-                continue
-            rows = sums.last
-            if rows.time.max() > at:
-                rows = page.rows(element)
-                rows = rows[rows.time <= at]
-                if not len(rows.station):
-                    continue
-                rows = _Sums.of(rows).last
-            rows = rows[rows.time > at - back]
-            value[rows.station] = rows.value
-            time[rows.station] = rows.time
-            interval[rows.station] = rows.interval
-        return Newest(value, time, interval)
-
-    def fold(self, element: str, *, start: Ints, end: Ints) -> Fold:
-        """Add up each station's readings that lie in (start, end], both per station (s)."""
-        found = Fold(
-            count=np.zeros(self.stations, np.int64),
-            covered=np.zeros(self.stations, np.int64),
-            total=np.zeros(self.stations),
-            weighted=np.zeros(self.stations),
-            low=np.full(self.stations, np.nan),
-            high=np.full(self.stations, np.nan),
+        found = Last(
+            np.full(self.stations, np.nan),
+            np.full(self.stations, NEVER, np.int64),
+            np.zeros(self.stations, np.int64),
         )
-        asked = end > start
-        if not asked.any():
-            return found
-        for page in self._between(int(start[asked].min()), int(end[asked].max())):
-            sums = page.sums(element)
+        missing = self.stations
+        for page in reversed(list(self._between(at - back, at))):
+            sums = page.sums(element, raw=self._raw)
             if sums is None:
                 continue
-            station, last = sums.last.station, sums.last.time
-            since, until = start[station], end[station]
-            whole = (sums.begin >= since) & (last <= until)
-            _add(found, sums, whole)
-            partly = ~whole & (last > since) & (sums.begin < until)
-            if partly.any():
-                chosen = np.zeros(self.stations, np.bool_)
-                chosen[station[partly]] = True
-                rows = page.rows(element)
-                rows = rows[
-                    chosen[rows.station]
-                    & (rows.time - rows.interval >= start[rows.station])
-                    & (rows.time <= end[rows.station])
-                ]
-                if len(rows.station):
-                    edge = _Sums.of(rows)
-                    _add(found, edge, np.ones(len(edge.begin), np.bool_))
+            newest = sums.last
+            if page.latest > at:
+                newest = last(sums.rows[sums.rows.time <= at], self.stations)
+            wanted = (found.time == NEVER) & (newest.time > at - back)
+            np.copyto(found.value, newest.value, where=wanted)
+            np.copyto(found.time, newest.time, where=wanted)
+            np.copyto(found.interval, newest.interval, where=wanted)
+            missing -= int(np.count_nonzero(wanted))
+            if not missing:
+                break
         return found
 
-    def history(self, element: str, *, of: Bools, since: int, until: int) -> Iterator[_Rows]:
+    def before(self, element: str, *, station: Ints, time: Ints, back: int) -> Newest:
+        """Give the last value of some stations before a time each, not more than ``back`` s.
+
+        station: each at most once.
+        """
+        found = Last(
+            np.full(len(station), np.nan),
+            np.full(len(station), NEVER, np.int64),
+            np.zeros(len(station), np.int64),
+        )
+        if not len(station):
+            return found
+        limit = np.full(self.stations, NEVER, np.int64)
+        limit[station] = time
+        place = np.zeros(self.stations, np.int64)
+        place[station] = np.arange(len(station))
+        for page in reversed(list(self._between(int(time.min()) - back, int(time.max())))):
+            sums = page.sums(element, raw=self._raw)
+            if sums is None:
+                continue
+            rows = sums.rows
+            until = limit[rows.station]
+            rows = rows[(rows.time < until) & (rows.time >= until - back)]
+            if not len(rows):
+                continue
+            rows = rows[rows.ends()]
+            at = place[rows.station]
+            new = found.time[at] == NEVER
+            found.value[at[new]] = rows.value[new]
+            found.time[at[new]] = rows.time[new]
+            found.interval[at[new]] = rows.interval[new]
+            if (found.time != NEVER).all():
+                break
+        return found
+
+    def fold(
+        self, element: str, *, start: Ints, end: Ints, measures: Collection[Measure] = MEASURES
+    ) -> Fold:
+        """Add up each station's readings that lie in (start, end], both per station (s)."""
+        found = {measure: blank(measure, self.stations) for measure in MEASURES}
+        asked = (end > start) & (end > NEVER // 2)
+        if asked.any():
+            self._fold(element, start, end, asked, {m: found[m] for m in measures})
+            if not asked.all():
+                for measure in measures:
+                    found[measure][~asked] = 0 if measure not in ("low", "high") else np.nan
+        for measure in ("low", "high"):
+            found[measure][np.isinf(found[measure])] = np.nan
+        return Fold(**cast("dict[str, Numbers]", found))
+
+    def _fold(
+        self,
+        element: str,
+        start: Ints,
+        end: Ints,
+        asked: Bools,
+        found: Mapping[Measure, Numbers],
+    ) -> None:
+        start = np.where(asked, start, NEVER)  # whoever is not asked is taken out afterwards
+        end = np.where(asked, end, NEVER)
+        latest_start, earliest_end = int(start[asked].max()), int(end[asked].min())
+        for number in self._numbers(int(start[asked].min()), int(end[asked].max())):
+            stretch = self._stretches[number]
+            if stretch.earliest >= latest_start and stretch.latest <= earliest_end:
+                _add(found, stretch.sums(element, raw=self._raw))
+                continue
+            for page in stretch.pages:
+                sums = page.sums(element, raw=self._raw)
+                if page.earliest >= latest_start and page.latest <= earliest_end:
+                    _add(found, sums)
+                elif sums is not None:
+                    self._edge(found, page, sums, start, end)
+
+    def _edge(
+        self, found: Mapping[Measure, Numbers], page: Page, sums: Sums, start: Ints, end: Ints
+    ) -> None:
+        """Add what of a page lies inside the windows: of some stations all, of others some rows."""
+        begin, until = page.edges
+        inside = (begin >= start) & (until <= end)
+        for measure, into in found.items():
+            join(measure, into, sums.of(measure), where=inside)
+        partly = ~inside & (until > start) & (begin < end)
+        if not partly.any():
+            return
+        rows = sums.rows
+        rows = rows[
+            partly[rows.station]
+            & (rows.begin >= start[rows.station])
+            & (rows.time <= end[rows.station])
+        ]
+        if len(rows):
+            for measure, into in found.items():
+                join(measure, into, spread(measure, rows, self.stations), where=True)
+
+    def history(self, element: str, *, of: Bools, since: int, until: int) -> Iterator[Rows]:
         """Give the values of the stations in ``of`` with times in (since, until], by pages."""
         for page in self._between(since, until):
-            rows = page.rows(element)
+            rows = page.rows(element, raw=self._raw)
+            if not len(rows):
+                continue
             rows = rows[of[rows.station] & (rows.time > since) & (rows.time <= until)]
-            if len(rows.station):
+            if len(rows):
                 yield rows
 
-    def _number(self, time: Ints) -> Ints:
-        return (time - 1) // self._resolution
+    def _numbers(self, start: int, end: int) -> list[int]:
+        first, final = start // self._resolution, (end - 1) // self._resolution
+        return sorted(n for n in self._stretches if first <= n <= final)
 
-    def _between(self, start: int, end: int) -> Iterator[_Page]:
+    def _between(self, start: int, end: int) -> Iterator[Page]:
         """Give the pages that can hold times in (start, end], in order."""
-        first, last = start // self._resolution, (end - 1) // self._resolution
-        for number in sorted(n for n in self._stretches if first <= n <= last):
+        for number in self._numbers(start, end):
             yield from self._stretches[number].pages
 
 
-def _add(found: Fold, sums: _Sums, chosen: Bools) -> None:
-    station, fold = sums.last.station[chosen], sums.fold
-    found.count[station] += fold.count[chosen]
-    found.covered[station] += fold.covered[chosen]
-    found.total[station] += fold.total[chosen]
-    found.weighted[station] += fold.weighted[chosen]
-    found.low[station] = np.fmin(found.low[station], fold.low[chosen])
-    found.high[station] = np.fmax(found.high[station], fold.high[chosen])
-
-
-def _slim(readings: Readings) -> Readings:
-    """Let a column without any value take no memory."""
-    nothing = np.broadcast_to(np.float64(np.nan), readings.station.shape)
-    values = {n: nothing if np.isnan(v).all() else v for n, v in readings.values.items()}
-    return Readings(readings.station, readings.time, readings.interval, values)
-
-
-def _sorted(readings: Readings) -> Readings:
-    """Sort by station and time; of equal ones only the last stays."""
-    order = np.lexsort((readings.time, readings.station))
-    station, time = readings.station[order], readings.time[order]
-    again = (station[1:] == station[:-1]) & (time[1:] == time[:-1])
-    return readings.where(order[np.append(~again, True)])
+def _add(found: Mapping[Measure, Numbers], sums: Sums | Joined | None) -> None:
+    if sums is not None:
+        for measure, into in found.items():
+            join(measure, into, sums.of(measure), where=True)

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from alerts import regions
 from alerts.regions import RegionError
-from server import quarantine
+from server import criteria, quarantine
 from server.chain import StartError, opened
 from server.clock import SystemClock
 from server.settings import Settings
@@ -26,6 +26,7 @@ _Work: TypeAlias = Callable[[argparse.Namespace, Settings, Terminal], Coroutine[
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the commands to the command line."""
     quarantine.add_commands(commands)
+    criteria.add_commands(commands)
     commands.add_parser("migrate", help="bring the database up to date").set_defaults(work=_migrate)
     station = commands.add_parser("station", help="the catalogue of stations").add_subparsers(
         required=True, metavar="ACTION"

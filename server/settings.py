@@ -98,7 +98,8 @@ class Ingest(Section, frozen=True):
 class Watch(Section, frozen=True):
     """Deciding.
 
-    criteria: TOML file; empty for the national signals that ship with Fenghuo.
+    criteria: TOML file that counts until a version is put in force (docs/methods/criteria.md);
+        empty for the national signals that ship with Fenghuo.
     poll: seconds after which the store is looked at even without a notification.
     silence: seconds without a new reading after which a station supports nothing any more.
     """
@@ -139,8 +140,8 @@ class Twilio(Section, frozen=True):
 class Web(Section, frozen=True):
     """Pages and interfaces; ``public_url`` is how the world reaches them.
 
-    operator_key: a secret of 16 characters or more; who sends it may replay the quarantine over
-        HTTP. Empty: nobody may, only the command can.
+    operator_key: a secret of 16 characters or more; who sends it may replay the quarantine and
+        change the criteria over HTTP. Empty: nobody may, only the commands can.
     """
 
     host: str = "127.0.0.1"

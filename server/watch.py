@@ -9,36 +9,41 @@ that time are committed; so the outcome does not depend on how fast anything ran
 present moment is decided, at every commit and at least every ``watch.poll`` seconds. What comes
 late waits behind what is new and is taken in small parts, each into the windows of its own time,
 so a flood of old readings delays no decision; what no window reaches back to is left alone.
+
+What is new is judged before it counts; the codes are written behind the decision. The criteria
+are those in force at the moment that is decided: where others come into force, the memory is
+filled anew.
 """
 
 import asyncio
 import datetime as dt
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import psycopg
 from numpy.typing import NDArray
 
-from agent.elements import ELEMENTS
 from alerts import ledger, regions
 from alerts.catalogue import Catalogue
 from alerts.evidence import Case, named
-from alerts.policy import Policy
+from alerts.policy import Policy, season
 from alerts.warning import Act, advance
 from alerts.wording import Bureau
-from forecast.criteria import Criteria
-from forecast.nowcast import Nowcast
-from forecast.proposal import propose
-from forecast.readings import Readings
-from server import exercise
+from forecast.criteria import Book, Criteria
+from forecast.proposal import Proposal, propose
+from server import exercise, rules
 from server.backlog import Backlog
 from server.clock import Clock, SystemClock
+from server.judging import Keeper
+from server.memory import Memory
 from server.processes import ready
+from server.rules import Rules
 from server.settings import Settings
-from server.store import arrivals, observations, stations
+from server.store import arrivals, codes, criteria, stations
 from server.store.connection import Connection
 from server.store.database import Database
 from server.store.errors import StoreError
@@ -71,10 +76,6 @@ RELOAD = dt.timedelta(minutes=1)
 
 async def serve(settings: Settings, *, clock: Clock) -> None:
     """Decide until cancelled; a broken turn is rolled back and begun again from the store."""
-    criteria = Criteria.load(
-        Path(settings.watch.criteria) if settings.watch.criteria else None,
-        units={name: element.unit for name, element in ELEMENTS.items()},
-    )
     desk = ledger.Desk(
         bureau=Bureau(
             agency={"zh": settings.alerts.agency_zh, "en": settings.alerts.agency_en},
@@ -87,35 +88,76 @@ async def serve(settings: Settings, *, clock: Clock) -> None:
         channels=settings.alerts.channels,
     )
     async with (
-        await Database.open(settings.store.url, name="fenghuo watch", size=2) as database,
+        await Database.open(settings.store.url, name="fenghuo watch", size=3) as database,
         Wakeup(database, "fenghuo_arrival", "fenghuo_clock") as wakeup,
+        Wakeup(database, criteria.CHANNEL) as bell,
     ):
         vitals = Vitals()
-        publishing = asyncio.create_task(vitals.publish(database, "watch", SystemClock()))
+        keeper = Keeper(database, clock=SystemClock(), vitals=vitals)
+        beside = [
+            asyncio.create_task(vitals.publish(database, "watch", SystemClock())),
+            asyncio.create_task(keeper.run(), name="quality codes"),
+        ]
+        at: dt.datetime | None = None
         ready("watch")
         try:
             while True:
                 try:
                     async with database.connection() as conn:
+                        at = at or await _present(conn, clock)
+                        found = await rules.read(conn, settings, at=at)
                         watch = await Watch.open(
-                            conn, criteria, desk, settings.watch.silence, clock
+                            conn, found, desk, settings.watch.silence, clock, keeper=keeper
                         )
-                    while not await watch.outdated(database):
-                        began = time.monotonic()
-                        async with database.connection() as conn:
-                            done = await watch.turn(conn)
-                        vitals.observe("turn_seconds", time.monotonic() - began)
-                        vitals.set("readings_waiting", watch.waiting)
-                        await asyncio.sleep(REST)
-                        if done:
-                            await wakeup.wait(settings.watch.poll)
+                    at = await _follow(
+                        watch, database, wakeup, bell, settings=settings, vitals=vitals
+                    )
                 except (psycopg.Error, StoreError) as error:
                     # Memory may be ahead of the store now: begin again from what is committed.
                     vitals.add("turns_rolled_back")
                     _log.warning("turn rolled back error=%s", error)
                     await asyncio.sleep(settings.watch.poll)
         finally:
-            publishing.cancel()
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+
+
+async def _present(conn: Connection, clock: Clock) -> dt.datetime:
+    """Give the moment that is decided next, as far as it is known."""
+    event = await exercise.read(conn)
+    if event is None:
+        return clock.now()
+    return await arrivals.decided(conn, CONSUMER) or event.time
+
+
+async def _follow(
+    watch: "Watch",
+    database: Database,
+    wakeup: Wakeup,
+    bell: Wakeup,
+    *,
+    settings: Settings,
+    vitals: Vitals,
+) -> dt.datetime | None:
+    """Take turns until the memory must be filled anew; give the moment to begin with."""
+    while not await watch.outdated(database):
+        if await bell.wait(0):
+            async with database.connection() as conn:
+                at = await _present(conn, watch.clock)
+                if await rules.read(conn, settings, at=at) != watch.rules:
+                    return at
+        began = time.monotonic()
+        async with database.connection() as conn:
+            done = await watch.turn(conn)
+        vitals.observe("turn_seconds", time.monotonic() - began)
+        vitals.set("readings_waiting", watch.waiting)
+        if watch.expired is not None:
+            return watch.expired
+        await asyncio.sleep(REST)
+        if done:
+            await wakeup.wait(settings.watch.poll)
+    return None
 
 
 class Watch:
@@ -124,31 +166,32 @@ class Watch:
     def __init__(
         self,
         *,
-        nowcast: Nowcast,
+        memory: Memory,
         desk: ledger.Desk,
         silence: float,
         clock: Clock,
         places: Sequence[Station],
         members: Mapping[str, Sequence[int]],
+        rules: Rules,
+        keeper: Keeper | None = None,
     ) -> None:
         """Know the stations, in the order of the nowcast, and the stations of each region."""
-        self._nowcast = nowcast
+        self._memory = memory
+        self._nowcast = memory.nowcast
         self._desk = desk
         self._silence = silence
-        self._clock = clock
+        self.clock = clock
+        self.rules = rules
+        self.expired: dt.datetime | None = None
+        """The moment that other criteria are in force for than these."""
+        self._keeper = keeper
         self._places = places
         self._members = members
-        self._index = {place.id: index for index, place in enumerate(places)}
-        self._named = {place.name: index for index, place in enumerate(places)}
         self._regions = list(members)
         self._membership = [
-            [self._index[station] for station in members[region] if station in self._index]
+            [memory.index[station] for station in members[region] if station in memory.index]
             for region in self._regions
         ]
-        # The newest reading of each station, and the seconds that it covers.
-        self._newest: NDArray[np.int64] = np.zeros(len(places), np.int64)
-        self._interval: NDArray[np.int64] = np.zeros(len(places), np.int64)
-        self._undecided: set[int] = set()
         self._backlog = Backlog()
         self._decided = 0
         self._looked = clock.now()
@@ -157,39 +200,40 @@ class Watch:
     async def open(
         cls,
         conn: Connection,
-        criteria: Criteria,
+        criteria: Rules | Book | Criteria,
         desk: ledger.Desk,
         silence: float,
         clock: Clock,
+        *,
+        keeper: Keeper | None = None,
     ) -> "Watch":
         """Begin where the last turn ended: with the readings that its windows need."""
         places = await stations.every(conn)
+        found = criteria if isinstance(criteria, Rules) else Rules(criteria)
         watch = cls(
-            nowcast=Nowcast(criteria=criteria, stations=len(places)),
+            memory=Memory(found.book, places),
             desk=desk,
             silence=silence,
             clock=clock,
             places=places,
             members=await regions.membership(conn),
+            rules=found,
+            keeper=keeper,
         )
         decided = await arrivals.decided(conn, CONSUMER)
         since = decided if await exercise.read(conn) else clock.now()
         if since is not None:
-            start = since - dt.timedelta(seconds=watch._nowcast.span)
-            past = await observations.window(
-                conn, start=start, end=None, elements=watch._nowcast.elements
-            )
-            watch._take(past)
+            await watch._memory.fill(conn, since)
         if decided is not None:
             watch._decided = int(decided.timestamp())
-            watch._nowcast.evaluate(watch._decided)
+            watch._nowcast.look(watch._decided)
         return watch
 
     async def outdated(self, database: Database) -> bool:
         """Say whether stations or regions have changed since this memory was filled."""
-        if self._clock.now() - self._looked < RELOAD:
+        if self.clock.now() - self._looked < RELOAD:
             return False
-        self._looked = self._clock.now()
+        self._looked = self.clock.now()
         async with database.connection() as conn:
             places, members = await stations.every(conn), await regions.membership(conn)
         return bool(places != self._places or members != self._members)
@@ -205,16 +249,22 @@ class Watch:
         now = int(event.time.timestamp())
         batch = await arrivals.pending(conn, CONSUMER, limit=LIMIT)
         if batch.size:
-            self._take(await observations.readings(conn, batch.pairs, self._nowcast.elements))
+            await self._memory.read(conn, batch.pairs)
         # What is committed may not be readable yet: nothing is decided without all of it.
         done = not await arrivals.unread(conn, batch.cursor)
-        due = {moment for moment in self._undecided if moment <= now} | {now}
+        due = {moment for moment in self._memory.undecided if moment <= now} | {now}
         moments = sorted(moment for moment in due if moment > self._decided) if done else []
-        for moment in moments:
+        for number, moment in enumerate(moments):
+            if self._ends(moment):
+                moments = moments[:number]
+                break
             await self._decide(conn, moment, as_exercise=True)
         if moments:
             self._decided = moments[-1]
-        self._undecided = {moment for moment in self._undecided if moment > self._decided}
+        self._memory.undecided = {each for each in self._memory.undecided if each > self._decided}
+        # What was found goes with the decision: an event is decided the same after any kill.
+        for part in self._memory.judged():
+            await codes.write(conn, part, stored=SystemClock().now())
         if batch.size or moments:
             await self._advance(conn, batch.cursor)
         return done
@@ -224,7 +274,7 @@ class Watch:
 
         What waits is in memory only: a new watch reads all that its windows need anyway.
         """
-        now = int(self._clock.now().timestamp())
+        now = int(self.clock.now().timestamp())
         batch = await arrivals.pending(conn, CONSUMER, limit=LIMIT)
         oldest = now - self._nowcast.span
         wanted = batch.pairs.times > oldest
@@ -232,17 +282,30 @@ class Watch:
         self._backlog.forget(oldest)
         newest = 0
         for part in self._backlog.take(PART):
-            self._take(await observations.readings(conn, part, self._nowcast.elements))
+            await self._memory.read(conn, part)
             newest = max(newest, int(part.times.max()))
-        self._undecided.clear()
+        self._memory.undecided.clear()
         # The same second is decided again when it has brought something new.
         decides = now > self._decided or (now == self._decided and newest > now - PRESENT)
+        if decides and self._ends(now):
+            decides = False
         if decides:
             await self._decide(conn, now, as_exercise=False)
             self._decided = now
+        found = self._memory.judged()
+        if self._keeper is not None:
+            self._keeper.put(found)  # behind the decision, which waits for nothing
         if batch.size or decides:
             await self._advance(conn, batch.cursor)
         return batch.size < LIMIT and not self._backlog
+
+    def _ends(self, moment: int) -> bool:
+        """Say whether other criteria are in force at a moment, and remember it."""
+        at = dt.datetime.fromtimestamp(moment, dt.UTC)
+        if self.rules.until is None or at < self.rules.until:
+            return False
+        self.expired = at
+        return True
 
     @property
     def waiting(self) -> int:
@@ -254,49 +317,49 @@ class Watch:
         await arrivals.register(conn, CONSUMER)
         await arrivals.advance(conn, CONSUMER, cursor, decided)
 
-    def _take(self, columns: observations.Columns) -> None:
-        """Put readings into memory, in the nowcast's order of stations."""
-        index = np.array([self._index.get(station, -1) for station in columns.station.tolist()])
-        known = index >= 0
-        if not known.any():
-            return
-        station, time, interval = index[known], columns.time[known], columns.interval[known]
-        self._nowcast.put(
-            Readings(
-                station=station,
-                time=time,
-                interval=interval,
-                values={name: values[known] for name, values in columns.values.items()},
-            )
-        )
-        self._undecided |= set(np.unique(time).tolist())
-        order = np.argsort(time, kind="stable")
-        newer = time[order] >= self._newest[station[order]]
-        rows = order[newer]
-        self._newest[station[rows]] = time[rows]
-        self._interval[station[rows]] = interval[rows]
+    def _proposals(self, moment: int) -> list[Proposal]:
+        """Give what the stations propose at a moment, by the criteria of each region."""
+        look = self._nowcast.look(moment)
+        found: list[Proposal] = []
+        sets = self.rules.sets(self._regions, moment)
+        for chosen, names in sets:
+            members = [
+                stations_ if region in names else []
+                for region, stations_ in zip(self._regions, self._membership, strict=True)
+            ]
+            among: NDArray[np.bool_] | None = None
+            if len(sets) > 1:
+                among = np.zeros(len(self._places), np.bool_)
+                among[[station for each in members for station in each]] = True
+            keep = self._desk.policy.proposals.keep
+            findings = self._nowcast.findings(look, criteria=chosen, among=among, keep=keep)
+            found += propose(findings, members)
+        return found
 
     async def _decide(self, conn: Connection, moment: int, *, as_exercise: bool) -> None:
         """Decide everything for one moment and write what follows."""
         at = dt.datetime.fromtimestamp(moment, dt.UTC)
-        proposals = propose(self._nowcast.evaluate(moment), self._membership)
         cases: dict[tuple[str, str], Case] = {}
-        for proposal in proposals:
-            found = named(proposal, regions=self._regions, stations=self._places)
+        for proposal in self._proposals(moment):
+            found = named(proposal, regions=self._regions, stations=self._places, at=at)
             cases[found.hazard, found.region] = found
         running = {
             (warning.hazard, warning.region): warning for warning in await ledger.running(conn)
         }
+        policy = self._desk.policy
         for key in sorted(running.keys() | cases.keys()):
             warning, case = running.get(key), cases.get(key)
+            if warning is None and case is not None:
+                case = await self._within_budget(conn, case, at, as_exercise=as_exercise)
             step = advance(
                 warning,
                 case,
                 at=at,
-                complete=warning is None or self._heard(warning.supporters, moment),
-                terms=self._desk.policy.terms(key[0]),
+                complete=warning is None
+                or self._memory.heard(warning.supporters, moment, silence=self._silence),
+                terms=policy.terms(key[0]),
                 exercise=as_exercise,
-                automatic=self._desk.policy.issues(
+                automatic=policy.issues(
                     hazard=key[0], level=case.level if case else "blue", exercise=as_exercise
                 ),
             )
@@ -306,9 +369,16 @@ class Watch:
                 continue
             await ledger.record(conn, step, desk=self._desk)
 
-    def _heard(self, names: Iterable[str], moment: int) -> bool:
-        """Say whether each station has reported up to the moment, or is silent for long."""
-        index = [self._named[name] for name in names if name in self._named]
-        age = moment - self._newest[index]
-        fresh = age < 2 * self._interval[index]
-        return bool(np.all(fresh | (age > self._silence)))
+    async def _within_budget(
+        self, conn: Connection, case: Case, at: dt.datetime, *, as_exercise: bool
+    ) -> Case | None:
+        """Give the case as far as the season's budget of low levels lets it open."""
+        proposals = self._desk.policy.proposals
+        if not proposals.limit(case.level):
+            return case
+        since = season(at, self._desk.bureau.local)
+        used = await ledger.used(conn, case, exercise=as_exercise, since=since)
+        if not proposals.allows(case, used=used):
+            return None
+        beyond = used >= proposals.limit(case.level)
+        return msgspec.structs.replace(case, used=used) if beyond else case

@@ -225,13 +225,14 @@ class Pipeline:
 
     def _batch(self, deliveries: list[Delivery], stations: list[int | None]) -> Batch:
         batch = Batch(earliest=self._earliest, ahead=self._ahead)
-        for delivery, station in zip(deliveries, stations, strict=True):
-            batch.put(delivery, station)
+        # Before a reading is refused for its time: a clock far ahead is told by just that.
         if self._clocks is not None:
             apart = 1 + len(deliveries) // CLOCKS
             for index in range(random.randrange(apart), len(deliveries), apart):  # noqa: S311 - no secret
                 if station := stations[index]:
                     self._clocks.note(station, deliveries[index])
+        for delivery, station in zip(deliveries, stations, strict=True):
+            batch.put(delivery, station)
         return batch
 
     async def _write(

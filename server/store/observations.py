@@ -35,6 +35,15 @@ class Columns:
     def __len__(self) -> int:
         return len(self.station)
 
+    def where(self, rows: NDArray[np.bool_]) -> "Columns":
+        """Give some of them."""
+        return Columns(
+            station=self.station[rows],
+            time=self.time[rows],
+            interval=self.interval[rows],
+            values={name: column[rows] for name, column in self.values.items()},
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
@@ -84,6 +93,45 @@ async def readings(
         "last": int(pairs.times.max(initial=0)),
     }
     return await _columns(connection, elements, "readings", parameters, passed=passed)
+
+
+async def judged(
+    connection: Connection,
+    *,
+    start: dt.datetime,
+    elements: Collection[str],
+) -> tuple[Columns, dict[str, NDArray[np.int16]]]:
+    """Give the readings with time > start as they were measured, and the code of each value.
+
+    Codes only of elements with a column of their own; 0: not checked.
+    """
+    parameters = {
+        "start": start,
+        "end": dt.datetime.max.replace(tzinfo=dt.UTC),
+        "stations": None,
+    }
+    columns = await _columns(connection, elements, "window", parameters, passed=False)
+    wide = [name for name in elements if ELEMENTS[name].wide]
+    fields = {
+        "station": ("i4", number("o.station")),
+        "time": ("time", number("o.time")),
+        **{
+            name: ("i2", sql.SQL("coalesce({}, 0::smallint)").format(_column(f"{name}_q")))
+            for name in wide
+        },
+    }
+    found = await fetch(connection, fields, _source("window"), parameters)
+    # Both are read in one snapshot or not: what came in between is simply not judged yet.
+    key = _key(found)
+    order = np.argsort(key, kind="stable")
+    mine = (columns.time << 31) | columns.station
+    place = np.minimum(np.searchsorted(key[order], mine), max(len(key) - 1, 0))
+    codes = {name: np.zeros(len(columns), np.int16) for name in wide}
+    if len(key):
+        there = key[order][place] == mine
+        for name in wide:
+            codes[name][there] = found[name][order][place[there]]
+    return columns, codes
 
 
 async def newest(

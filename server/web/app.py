@@ -5,7 +5,6 @@ import contextlib
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
@@ -14,15 +13,24 @@ from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from agent.elements import ELEMENTS
 from agent.version import __version__
 from alerts.catalogue import Catalogue
-from forecast.criteria import Criteria
 from server.clock import Clock, SystemClock
 from server.processes import ready
 from server.settings import Settings
 from server.store.database import Database
-from server.web import health, notices, observations, pages, problems, quarantine, receipts
+from server.web import (
+    criteria,
+    health,
+    notices,
+    observations,
+    pages,
+    problems,
+    proposals,
+    quarantine,
+    receipts,
+    verification,
+)
 from server.web.context import Context
 from server.web.live import Live
 
@@ -53,10 +61,6 @@ def create(
         catalogue=Catalogue.load(),
         live=live,
     )
-    criteria = Criteria.load(
-        Path(settings.watch.criteria) if settings.watch.criteria else None,
-        units={name: element.unit for name, element in ELEMENTS.items()},
-    )
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -83,8 +87,11 @@ def create(
     app.include_router(health.router(context))
     app.include_router(observations.router(context))
     app.include_router(quarantine.router(context))
-    app.include_router(notices.router(context, criteria))
+    app.include_router(criteria.router(context))
+    app.include_router(notices.router(context))
+    app.include_router(proposals.router(context))
     app.include_router(receipts.router(context))
+    app.include_router(verification.router(context))
     app.include_router(pages.router(context))
     app.router.routes.append(Route("/stream", live.hub, include_in_schema=False))
     app.mount("/static", StaticFiles(directory=pages.STATIC, check_dir=False))

@@ -1,15 +1,14 @@
-"""Interfaces to what was said: warnings, regions, criteria, the exercise phone, CAP documents."""
+"""Interfaces to what was said: warnings, regions, the exercise phone, CAP documents."""
 
 import datetime as dt
 import uuid
 from typing import Annotated
 
-import msgspec
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from alerts import board, regions
-from forecast.criteria import HAZARDS, LEVELS, Criteria
+from forecast.criteria import HAZARDS, LEVELS
 from server.web.answers import GeoJson, Json, moment, one_of
 from server.web.context import Context
 from server.web.problems import Problem
@@ -17,7 +16,7 @@ from server.web.problems import Problem
 _ALWAYS = dt.datetime(1900, 1, 1, tzinfo=dt.UTC)
 
 
-def router(context: Context, criteria: Criteria) -> APIRouter:
+def router(context: Context) -> APIRouter:
     """Give the routes."""
     api = APIRouter(tags=["warnings"])
 
@@ -78,11 +77,6 @@ def router(context: Context, criteria: Criteria) -> APIRouter:
             for region in found
         ]
         return GeoJson({"type": "FeatureCollection", "features": features})
-
-    @api.get("/api/v1/criteria")
-    async def criteria_in_use() -> Response:
-        """Give the criteria that warnings are decided by, and why some are not in use."""
-        return Json(msgspec.to_builtins(criteria))
 
     @api.get("/api/v1/phone")
     async def phone(

@@ -32,7 +32,7 @@ HEADERS = {
     "x-content-type-options": "nosniff",
 }
 
-TOPICS = ("console", "warning")
+TOPICS = ("console", "proposal", "warning")
 """Words that the console needs."""
 
 

@@ -1,11 +1,6 @@
-"""One message of the quarantine, and sending messages in again.
-
-Who may do that is not known yet: there are no accounts. Until there are, the key in the settings
-allows it, and without a key nobody may; to be on loopback proves nothing behind a proxy.
-"""
+"""One message of the quarantine, and sending messages in again."""
 
 import base64
-import hmac
 from typing import Annotated, Any
 
 import msgspec
@@ -17,6 +12,7 @@ from server.ingest.mapping import MappingError
 from server.ingest.quarantine import Choice, Kept
 from server.ingest.replay import Replay
 from server.store.partitions import Partitions
+from server.web import permit
 from server.web.answers import Json
 from server.web.context import Context
 from server.web.problems import Problem
@@ -57,7 +53,7 @@ def router(context: Context) -> APIRouter:
         At most 1,000 in one request; ``more`` says that there are others. Needs the key
         ``web.operator_key`` of the settings, as ``Authorization: Bearer …``.
         """
-        _allow(request, context.settings.web.operator_key)
+        permit.allow(request, context.settings.web.operator_key)
         choice = await _read(request)
         settings = context.settings
         connection = await context.database.listener(name="quarantine")
@@ -78,28 +74,8 @@ def router(context: Context) -> APIRouter:
     return api
 
 
-def _allow(request: Request, key: str) -> None:
-    """Raise Problem unless the request carries the key."""
-    if not key:
-        raise Problem(403, "replaying over HTTP is off: set web.operator_key, or use the command")
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not hmac.compare_digest(given.encode(), key.encode()):
-        raise Problem(401, "send the key of the settings as Authorization: Bearer …")
-
-
 async def _read(request: Request) -> Choice:
-    # A page of somebody else's cannot send this type without asking the browser first.
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        raise Problem(415, "send application/json")
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > LONGEST:
-            raise Problem(413, f"a request has at most {LONGEST} bytes")
-    try:
-        wanted = _wanted.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Problem(400, f"{error}") from None
+    wanted = await permit.read(request, _wanted, longest=LONGEST)
     choice = Choice(ids=wanted.ids, reason=wanted.reason, station=wanted.station)
     if choice == Choice():
         raise Problem(400, "say which: ids, reason or station")

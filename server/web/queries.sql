@@ -23,3 +23,9 @@ SELECT id, received, station, topic, reason, detail, times, newest,
     octet_length(payload) AS bytes, substring(payload FROM 1 FOR 240) AS head, replayed
 FROM quarantine WHERE received >= %(since)s AND (%(reason)s::text IS NULL OR reason = %(reason)s::text)
 ORDER BY received DESC, id DESC LIMIT %(limit)s;
+
+-- name: readings_at_most
+-- How many readings there are in a time; counting stops at the limit.
+SELECT count(*) FROM (
+    SELECT 1 FROM observation WHERE time > %(start)s AND time <= %(end)s LIMIT %(limit)s
+) AS counted;

@@ -8,13 +8,35 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.bench import ingest, peers, scale, watch
+from tests.bench import (
+    criteria,
+    expectation,
+    ingest,
+    nowcast,
+    peers,
+    quality,
+    radar,
+    scale,
+    verify,
+    watch,
+)
 
 ROOT = Path(__file__).parents[2]
 RESULTS = Path(__file__).with_name("results.json")
 READMES = {"README.md": "| what | figure | ratio |", "README.zh.md": "| 项目 | 数值 | 比值 |"}
 BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
-PARTS = {"ingest": ingest.run, "scale": scale.run, "peers": peers.run, "watch": watch.run}
+PARTS = {
+    "ingest": ingest.run,
+    "scale": scale.run,
+    "peers": peers.run,
+    "watch": watch.run,
+    "criteria": criteria.run,
+    "nowcast": nowcast.run,
+    "expectation": expectation.run,
+    "quality": quality.run,
+    "verify": verify.run,
+    "radar": radar.run,
+}
 
 
 def main() -> int:

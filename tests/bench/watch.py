@@ -23,12 +23,15 @@ from alerts.catalogue import Catalogue
 from alerts.policy import Policy
 from alerts.wording import Bureau
 from forecast.criteria import Criteria
+from forecast.quality import Check, code
 from server.clock import SystemClock
+from server.judging import Keeper
 from server.store import arrivals, sink, stations
 from server.store.connection import Connection, connect, probe
 from server.store.database import Database
 from server.store.embedded import Embedded
 from server.store.partitions import Partitions
+from server.vitals import Vitals
 from server.wakeup import Wakeup
 from server.watch import CONSUMER, REST, Watch
 from tests.bench.ingest import LIVE, ROOT, Row_, fresh, row
@@ -46,7 +49,9 @@ BACKLOG = 1_000_000
 BATCH = 5_000
 NAMES = ("air_temperature", "precipitation_amount", "relative_humidity", "wind_speed")
 
-Group = tuple[float, list[float]]
+RANGE = code(Check.RANGE, failed=False)
+JUDGED = RANGE | code(Check.STEP, failed=False)
+"""What readings bear that the watch has judged already."""
 
 
 async def _open(url: str) -> tuple[Connection, Partitions]:
@@ -56,9 +61,17 @@ async def _open(url: str) -> tuple[Connection, Partitions]:
 
 
 async def _put(
-    connection: Connection, station: np.ndarray, seconds: np.ndarray, *, interval: int
+    connection: Connection,
+    station: np.ndarray,
+    seconds: np.ndarray,
+    *,
+    interval: int,
+    quality: int = RANGE,
 ) -> None:
-    """Commit readings of these stations at these times (s since 1970), rain among them."""
+    """Commit readings of these stations at these times (s since 1970), rain among them.
+
+    quality: of every value; of itself that of the ingest.
+    """
     count = len(station)
     rain = (station % 40 == 0) * interval / 60 * 0.05
     values = np.stack([20 + station % 7, rain, 60 + station % 9, 3 + station % 5], axis=1)
@@ -70,13 +83,13 @@ async def _put(
         revision=np.zeros(count, np.int16),
         place=None,
         values=values.astype(np.float64),
-        quality=np.zeros((count, len(NAMES)), np.int16),
+        quality=np.full((count, len(NAMES)), quality, np.int16),
     )
     async with connection.transaction():
         await sink.store(connection, [block], stored=dt.datetime.now(dt.UTC))
 
 
-async def _old(url: str, *, first: int, until: int, size: int) -> None:
+async def _old(url: str, *, first: int, until: int, size: int, quality: int = RANGE) -> None:
     """Commit ``size`` readings, one a minute of each station, the oldest first."""
     connection, partitions = await _open(url)
     days = np.arange(first, until + 24 * HOUR, 24 * HOUR)
@@ -86,7 +99,9 @@ async def _old(url: str, *, first: int, until: int, size: int) -> None:
     number = np.arange(size)
     for begin in range(0, size, BATCH):
         part = number[begin : begin + BATCH]
-        await _put(connection, 1 + part % width, times[part // width], interval=MINUTE)
+        await _put(
+            connection, 1 + part % width, times[part // width], interval=MINUTE, quality=quality
+        )
     await connection.close()
 
 
@@ -124,7 +139,8 @@ class Deciding:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.turns: list[tuple[arrivals.Cursor, dt.datetime]] = []
-        self.waiting = 0
+        self.waiting = self.unwritten = 0
+        self.vitals = Vitals()
 
     async def run(self) -> None:
         units = {name: element.unit for name, element in ELEMENTS.items()}
@@ -134,15 +150,18 @@ class Deciding:
             catalogue=Catalogue.load(),
         )
         criteria = Criteria.load(units=units)
-        async with Wakeup(self.database, "fenghuo_arrival") as wakeup:
+        keeper = Keeper(self.database, clock=SystemClock(), vitals=self.vitals)
+        async with Wakeup(self.database, "fenghuo_arrival") as wakeup, asyncio.TaskGroup() as tasks:
+            tasks.create_task(keeper.run())
             async with self.database.connection() as conn:
-                watch = await Watch.open(conn, criteria, desk, 7_200, SystemClock())
+                watch = await Watch.open(conn, criteria, desk, 7_200, SystemClock(), keeper=keeper)
             while True:
                 async with self.database.connection() as conn:
                     done = await watch.turn(conn)
                     place = await arrivals.position(conn, CONSUMER)
                 self.turns.append((place, SystemClock().now()))
                 self.waiting = watch.waiting
+                self.unwritten = len(keeper)
                 await asyncio.sleep(REST)
                 if done:
                     await wakeup.wait(1)
@@ -185,8 +204,8 @@ async def _measure(url: str, seconds: float, backlog: int) -> list[Row_]:
     found: list[Row_] = []
     now = int(time.time()) // MINUTE * MINUTE
     size = HISTORY // MINUTE * LIVE
-    await _old(url, first=now - HISTORY, until=now, size=size)
-    async with await Database.open(url, name="bench", size=3) as database:
+    await _old(url, first=now - HISTORY, until=now, size=size, quality=JUDGED)
+    async with await Database.open(url, name="bench", size=4) as database:
         async with database.connection() as conn:
             await _places(conn)
             # The log begins behind the history, as for a watch that has run all the time.
@@ -218,6 +237,7 @@ async def _measure(url: str, seconds: float, backlog: int) -> list[Row_]:
             found.append(row("backlog committed", backlog / poured, "readings/s"))
             found.append(row("backlog in the windows after", drained, "s"))
             found.append(row("of it waiting at most", most, "readings"))
+            found.append(row("codes that wait behind it all", deciding.unwritten, "readings"))
         finally:
             live.kill()
             live.wait()

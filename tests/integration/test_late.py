@@ -21,7 +21,7 @@ from alerts.policy import Automatic
 from server import watch as watching
 from server.ingest import clocks
 from server.ingest.source import Delivery
-from server.store import rollups
+from server.store import observations, rollups
 from server.store import stations as catalogue
 from server.watch import Watch
 from tests.ingesting import Ingesting, add_stations, ingesting, payload, rows
@@ -106,6 +106,12 @@ def rain(at: dt.datetime, amount: float, *, minutes: int = 60, revision: int = 0
         "revision": revision,
         "values": {RAIN: amount, "air_temperature": 20.0},
     }
+
+
+def downpour(amount: float = 60) -> list[dict[str, Any]]:
+    """An hour's rain in two readings: of one alone nothing would go out without a person."""
+    half = 30 * MINUTE
+    return [rain(NOW - half, 30, minutes=30), rain(NOW, amount - 30, minutes=30)]
 
 
 @asynccontextmanager
@@ -200,14 +206,14 @@ async def test_a_flood_of_old_readings_stands_before_no_live_one(
         await centre.send(
             *(rain(NOW - 10 * HOUR - n * MINUTE, 0, minutes=1) for n in range(first, first + 500))
         )
-    await centre.send(rain(NOW, 60))
+    await centre.send(*downpour())
     async with centre.database.connection() as conn:
         await readable(conn)
     centre.clock.time = NOW
     async with centre.database.connection() as conn:
         assert not await watch.turn(conn)
     assert await centre.said() == [("issue", "orange")]
-    assert watch.waiting == 2_901
+    assert watch.waiting == 2_902
     await centre.turn(watch)
     assert watch.waiting == 0
 
@@ -215,7 +221,7 @@ async def test_a_flood_of_old_readings_stands_before_no_live_one(
 async def test_the_second_that_is_decided_is_decided_again_for_news(centre: Centre) -> None:
     watch = await centre.watch()
     await centre.turn(watch)
-    await centre.send(rain(NOW, 60))
+    await centre.send(*downpour())
     await centre.turn(watch)
     await centre.send(rain(NOW - HOUR, 60))  # not of the present: within the next second
     await centre.turn(watch)
@@ -229,13 +235,13 @@ async def test_what_is_older_than_every_window_is_not_read(
 ) -> None:
     watch = await centre.watch()
     asked: list[int] = []
-    readings = watching.observations.readings
+    readings = observations.readings
 
-    async def spy(conn: Any, pairs: Any, elements: Any) -> Any:
+    async def spy(conn: Any, pairs: Any, elements: Any, *, passed: bool) -> Any:
         asked.append(len(pairs))
-        return await readings(conn, pairs, elements)
+        return await readings(conn, pairs, elements, passed=passed)
 
-    monkeypatch.setattr(watching.observations, "readings", spy)
+    monkeypatch.setattr(observations, "readings", spy)
     await centre.send(*(rain(NOW - 2_000 * HOUR + n * HOUR, 30) for n in range(100)))
     await centre.send(rain(NOW, 1))
     await centre.turn(watch)
@@ -247,14 +253,14 @@ async def test_what_is_older_than_every_window_is_not_read(
 
 async def test_a_correction_goes_all_the_way(centre: Centre) -> None:
     watch = await centre.watch()
-    assert await centre.send(rain(NOW, 60)) == ["Report"]
+    assert await centre.send(*downpour()) == ["Report", "Report"]
     await centre.turn(watch)
     assert await centre.said() == [("issue", "orange")]
     assert await centre.hours() == [(NOW, 60)]
     (warning,) = await centre.running()
     assert [item.value for item in warning.ground.evidence] == [60]
 
-    assert await centre.send(rain(NOW, 55, revision=1)) == ["Report"]
+    assert await centre.send(rain(NOW, 25, minutes=30, revision=1)) == ["Report"]
     at = NOW + MINUTE
     await centre.turn(watch, at)
     assert await centre.hours() == [(NOW, 55)]
@@ -267,9 +273,9 @@ async def test_a_correction_that_takes_the_rain_away_ends_by_the_normal_rules(
     centre: Centre,
 ) -> None:
     watch = await centre.watch()
-    await centre.send(rain(NOW, 60))
+    await centre.send(*downpour())
     await centre.turn(watch)
-    await centre.send(rain(NOW, 0, revision=1))
+    await centre.send(*({**each, "values": {RAIN: 0}, "revision": 1} for each in downpour()))
     await centre.turn(watch, NOW + MINUTE)
     assert await centre.said() == [("issue", "orange")]  # it stands as long as any would
     for hour in (1, 2):
@@ -283,9 +289,11 @@ async def test_a_correction_that_takes_the_rain_away_ends_by_the_normal_rules(
 
 async def test_a_correction_that_brings_rain_opens(centre: Centre) -> None:
     watch = await centre.watch()
-    await centre.send(rain(NOW, 0))
+    dry = {**downpour()[1], "values": {RAIN: 0}}
+    await centre.send(downpour()[0], dry)
     await centre.turn(watch)
-    await centre.send(rain(NOW, 60, revision=3))
+    assert await centre.said() == []
+    await centre.send({**downpour()[1], "revision": 3})
     await centre.turn(watch)
     assert await centre.said() == [("issue", "orange")]
 

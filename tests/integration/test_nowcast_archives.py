@@ -2,7 +2,7 @@
 
 import csv
 import datetime as dt
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -16,6 +16,7 @@ from forecast.criteria import Criteria
 from forecast.expectation import Expectation
 from forecast.nowcast import Finding, Nowcast
 from forecast.proposal import propose
+from forecast.quality import Checks, Judge
 from forecast.readings import Readings
 from tests.bench import rain_rule
 
@@ -190,3 +191,39 @@ def test_the_gale_of_new_year_2023() -> None:
     assert gust == {13.9: 52, 20.8: 26}
     assert len(places["gale", "yellow", "observed"]) == 26
     assert len(places["gale", "blue", "observed"]) == 52
+
+
+@needs_knmi
+def test_the_gale_with_quality_control_and_regions() -> None:
+    """Nothing real is doubted, and a station alone at sea waits for its next reading."""
+    readings = knmi()
+    with xr.open_dataset(min(KNMI.glob("*.nc")), engine="h5netcdf", decode_timedelta=False) as data:
+        place = {
+            name: np.nanmax(data[name].transpose("station", ...).to_numpy(), axis=-1).astype(float)
+            if data[name].ndim > 1
+            else data[name].to_numpy().astype(float)
+            for name in ("lon", "lat", "height")
+        }
+    stations = int(readings.station.max()) + 1
+    judge = Judge(
+        Checks.load(),
+        stations=stations,
+        longitude=place["lon"],
+        latitude=place["lat"],
+        elevation=place["height"],
+    )
+    units = {name: element.unit for name, element in ELEMENTS.items()}
+    nowcast = Nowcast(criteria=Criteria.load(units=units), stations=stations, judge=judge)
+    standings: Counter[tuple[str, str]] = Counter()
+    proposed: set[tuple[str, str]] = set()
+    for time in np.unique(readings.time).tolist():
+        nowcast.put(readings.where(readings.time == time))
+        findings = nowcast.evaluate(time)
+        standings.update((f.level, f.standing) for f in findings if f.door == "observed")
+        country = propose(findings, [range(stations)])
+        proposed |= {(p.level, p.standing) for p in country}
+    assert {level for level, _ in standings} == {"blue", "yellow"}
+    assert {standing for _, standing in standings} == {"sound", "lone"}
+    for level in ("blue", "yellow"):
+        assert standings[level, "lone"] < 0.15 * standings[level, "sound"]
+    assert {level for level, standing in proposed if standing == "sound"} == {"blue", "yellow"}

@@ -1,17 +1,20 @@
 """The national file against the facts of Order No. 16, and what the reader refuses."""
 
 import copy
+import json
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agent.elements import ELEMENTS
-from forecast.criteria import HAZARDS, LEVELS, Condition, Criteria, CriteriaError
+from forecast.criteria import HAZARDS, LEVELS, Book, Condition, Criteria, CriteriaError
 
 UNITS = {name: element.unit for name, element in ELEMENTS.items()}
 NATIONAL = Path(__file__).parents[2] / "forecast/criteria/national.toml"
+ORDER = Path(__file__).parents[3] / "shared/reference/order16_signals.json"
 HOUR = 3_600
 RAIN, SNOW, AIR = "precipitation_amount", "lwe_thickness_of_snowfall_amount", "air_temperature"
 WIND, GUST, VIEW = "wind_speed", "wind_speed_of_gust", "visibility_in_air"
@@ -31,6 +34,11 @@ def _cold(hours: int, drop: float, low: float, mean: float) -> list[list[tuple[A
             (WIND, "max", 24 * HOUR, ">=", mean),
         ]
     ]
+
+
+def _thunder(mean: float, gust: float) -> list[list[tuple[Any, ...]]]:
+    thunder = [("present_weather", "value", 0, ">=", 90), ("present_weather", "value", 0, "<=", 96)]
+    return [[*group, *thunder] for group in _wind(mean, gust)]
 
 
 def _fog(below: float) -> list[list[tuple[Any, ...]]]:
@@ -109,10 +117,10 @@ FACTS: list[tuple[str, str, int, list[list[tuple[Any, ...]]]]] = [
         )
         for level, hours in (("yellow", 12), ("orange", 6), ("red", 2))
     ),
-    ("thunderstorm_gale", "blue", 6, _wind(10.8, 13.9)),
-    ("thunderstorm_gale", "yellow", 6, _wind(17.2, 20.8)),
-    ("thunderstorm_gale", "orange", 2, _wind(24.5, 28.5)),
-    ("thunderstorm_gale", "red", 2, _wind(32.7, 37.0)),
+    ("thunderstorm_gale", "blue", 6, _thunder(10.8, 13.9)),
+    ("thunderstorm_gale", "yellow", 6, _thunder(17.2, 20.8)),
+    ("thunderstorm_gale", "orange", 2, _thunder(24.5, 28.5)),
+    ("thunderstorm_gale", "red", 2, _thunder(32.7, 37.0)),
 ]
 CODES = {
     "typhoon": "11B01",
@@ -172,10 +180,118 @@ def test_every_level(
     assert [[_plain(c) for c in group] for group in level.alternatives] == alternatives
 
 
+FORCES = {
+    5: 8.0, 6: 10.8, 7: 13.9, 8: 17.2, 9: 20.8, 10: 24.5, 11: 28.5, 12: 32.7, 13: 37.0, 14: 41.5,
+}  # fmt: skip
+LIMITS: dict[str, Callable[[Any, dict[str, Any]], tuple[Any, ...]]] = {
+    "mean_bft": lambda force, row: (
+        (WIND, "max", 24 * HOUR, ">=", FORCES[force])
+        if "tmin_drop_c" in row
+        else (WIND, "value", 0, ">=", FORCES[force])
+    ),
+    "gust_bft": lambda force, _: (GUST, "value", 0, ">=", FORCES[force]),
+    "rain_mm": lambda mm, row: (RAIN, "sum", row["window_h"] * HOUR, ">=", mm),
+    "snow_mm_we": lambda mm, row: (SNOW, "sum", row["window_h"] * HOUR, ">=", mm),
+    "tmin_drop_c": lambda drop, row: (AIR, "drop", row["window_h"] * HOUR, ">=", drop),
+    "tmin_le_c": lambda low, _: (AIR, "min", 24 * HOUR, "<=", low),
+    "vis_lt_m": lambda view, _: (VIEW, "value", 0, "<", view),
+    "tmax_c": lambda high, row: (AIR, "days", row.get("days", 1), ">=", high),
+    "ground_tmin_c": lambda low, _: (GROUND, "value", 0, "<", low),
+    "road_t_lt_c": lambda low, _: (ROAD, "value", 0, "<", low),
+    "precip": lambda _, __: (RAIN, "sum", HOUR, ">=", 0.1),
+}
+WORDS = {
+    "color",
+    "window_h",
+    "window_d",
+    "days",
+    "requires",
+    "likelihood",
+    "hail",
+    "drought",
+    "crop_pct",
+}
+
+
+@pytest.mark.skipif(not ORDER.is_file(), reason=f"the Order in numbers is not there: {ORDER}")
+def test_the_order_of_2007(national: Criteria) -> None:
+    """Every number of the Order, from the file of facts; haze is as revised in 2013."""
+    signals = json.loads(ORDER.read_text("utf-8"))["signals"]
+    assert (len(signals), sum(len(signal["levels"]) for signal in signals)) == (14, 44)
+    for fact in signals:
+        (signal,) = (s for s in national.signals if s.code == fact["code"])
+        assert signal.zh == fact["zh"]
+        names = {level["color"] for level in fact["levels"]}
+        assert {level.name for level in signal.levels} == names | (
+            {"red"} if signal.hazard == "haze" else set()
+        )
+        for row in fact["levels"]:
+            (level,) = (each for each in signal.levels if each.name == row["color"])
+            assert row.keys() - WORDS <= LIMITS.keys()
+            wanted = {LIMITS[name](row[name], row) for name in row.keys() & LIMITS.keys()}
+            found = {_plain(c) for group in level.alternatives for c in group}
+            if signal.hazard == "haze":
+                assert wanted < found
+                assert level.within == 24 * HOUR
+                continue
+            if signal.hazard == "heavy_fog":
+                found.remove((HUMID, "value", 0, ">=", 90))
+            assert found == wanted, (signal.hazard, level.name)
+            hours = row.get("window_h") or 24 * row.get("window_d", 1)
+            assert level.within == hours * HOUR
+            # Either wind is enough; of cold, wind and ice all are needed.
+            assert len(level.alternatives) == (2 if "gust_bft" in row else bool(wanted))
+
+
+BEIJING: list[tuple[str, str, list[list[tuple[Any, ...]]]]] = [
+    *(
+        ("rainstorm", level, [[(RAIN, "sum", hours * HOUR, ">=", mm)] for hours, mm in limits])
+        for level, limits in (
+            ("blue", ((1, 20), (3, 30), (12, 50))),
+            ("yellow", ((1, 30), (6, 50))),
+            ("orange", ((1, 40), (3, 50))),
+            ("red", ((1, 60), (3, 100))),
+        )
+    ),
+    ("lightning", "yellow", []),
+    ("lightning", "orange", [[(WIND, "value", 0, ">=", 10.8)]]),
+    ("lightning", "red", [[(WIND, "value", 0, ">=", 17.2)]]),
+    ("high_temperature", "blue", [[(AIR, "days", 2, ">=", 35)]]),
+    ("high_temperature", "yellow", [[(AIR, "days", 3, ">=", 35)]]),
+    ("high_temperature", "orange", [[(AIR, "days", 1, ">=", 37)]]),
+    ("high_temperature", "red", [[(AIR, "days", 1, ">=", 40)]]),
+    *(("hail", level, []) for level in LEVELS[1:]),
+    ("low_temperature", "blue", [[(AIR, "days", 3, "<", -10)]]),
+    ("low_temperature", "yellow", [[(AIR, "days", 3, "<", -12)]]),
+    ("wire_icing", "yellow", []),
+    ("wire_icing", "orange", []),
+]
+
+
+def test_the_local_set_of_beijing(national: Criteria) -> None:
+    beijing = Book.shipped("beijing", units=UNITS).base
+    changed = {hazard for hazard, *_ in BEIJING} | {"road_icing"}
+    for signal in national.signals:
+        if signal.hazard not in changed:
+            assert beijing.signal(signal.hazard) == signal
+    found = [
+        (signal.hazard, level.name, [[_plain(c) for c in group] for group in level.alternatives])
+        for signal in beijing.signals
+        for level in signal.levels
+        if signal.hazard in changed - {"road_icing"}
+    ]
+    assert sorted(found) == sorted(BEIJING)
+    assert [level.within // HOUR for level in beijing.signal("road_icing").levels] == [24, 6, 2]
+    live = {signal.hazard for signal in beijing.signals if signal.live}
+    assert live == LIVE | {"low_temperature"}
+    for signal in beijing.signals:
+        assert signal.live or (signal.reason_zh and signal.reason_en)
+
+
 def test_every_signal(national: Criteria) -> None:
     assert {s.hazard: s.code for s in national.signals} == CODES
     assert tuple(CODES) != HAZARDS
-    assert set(CODES) == set(HAZARDS)
+    assert set(HAZARDS) - set(CODES) == {"low_temperature", "wire_icing"}
     found = [(s.hazard, level.name) for s in national.signals for level in s.levels]
     assert sorted(found) == sorted((hazard, level) for hazard, level, *_ in FACTS)
     for signal in national.signals:
@@ -244,7 +360,8 @@ def _changed(path: str, value: object) -> dict[str, Any]:
         ("rainstorm/blue/any/0/window", None, r"\[rainstorm.blue\].*needs a window"),
         ("rainstorm/continues/unit", "cm", r"\[rainstorm\] continues"),
         ("cold_wave/blue/all/0/window", "30h", r"write 24h or 48h"),
-        ("high_temperature/yellow/any/0/comparison", "<", "daily maxima"),
+        ("high_temperature/yellow/any/0/days", 32, "looks back more than 31 days"),
+        ("rainstorm/blue/any/0/threshold", float("inf"), "threshold: write a number"),
         ("typhoon/reason_en", None, r"\[typhoon\]: live = false needs"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from forecast.expectation import Expectation
-from forecast.kalman import Kalman, Model, normal
+from forecast.kalman import Kalman, Model, Place, crossing, normal, tide
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -139,3 +139,117 @@ def test_shipped_numbers_load() -> None:
     assert {"air_temperature", "wind_speed", "relative_humidity", "air_pressure"} <= set(
         Expectation.load().kalman
     )
+
+
+def _ramps(kalman: Kalman, rates: list[float], *, begin: int = 0) -> int:
+    """Feed readings that change at these rates per hour; give the time of the last one."""
+    stations = np.arange(len(rates))
+    for turn in range(1, 25):
+        time = np.full(len(rates), begin + turn * 600)
+        kalman.update(station=stations, time=time, value=1000 + np.array(rates) * turn / 6)
+    return begin + 24 * 600
+
+
+def test_the_innovation_of_the_last_reading_is_kept() -> None:
+    kalman = Kalman(model=MODEL, stations=3)
+    assert np.isnan(kalman.innovation).all()
+    _ramps(kalman, [0.0, 0.0, 0.0])
+    given = kalman.update(
+        station=np.array([2, 0]), time=np.array([15_000] * 2), value=np.array([1000.0, 1004.0])
+    )
+    assert kalman.innovation[[2, 0]].tolist() == given.tolist()
+    assert kalman.innovation[0] > 5
+    kalman.update(station=np.array([0]), time=np.array([15_600]), value=np.array([math.nan]))
+    assert kalman.innovation[0] > 5  # a missing value is no reading
+    kalman.reset(np.array([True, False, False]))
+    assert np.isnan(kalman.innovation[0])
+
+
+def test_neighbours_share_a_trend() -> None:
+    model = Model("plain", 0.05, 0.1, 0.5, 7_200, pool=1.0)
+    near = np.array([[1, 2], [0, 2], [0, 1], [-1, -1]])
+    nowhere = np.full(4, math.nan)
+    kalman = Kalman(model=model, stations=4, place=Place(near, nowhere, nowhere))
+    alone = Kalman(model=model, stations=4)
+    rates = [0.0, -2.0, -2.0, -2.0]
+    at = _ramps(kalman, rates) + 3_600
+    _ramps(alone, rates)
+    change, own = (
+        each.forecast(at=at)[0] - each.forecast(at=at - 3_600)[0] for each in (kalman, alone)
+    )
+    assert change[0] < -1.0  # falls because it falls around
+    assert own[0] == pytest.approx(0, abs=0.05)
+    assert change[1] == pytest.approx(own[1] / 2, rel=0.05)  # one of its two neighbours is steady
+    assert change[3] == own[3]  # nobody near
+    late = np.array([0]), np.array([at + 7_200]), np.array([1000.0])
+    kalman.update(station=late[0], time=late[1], value=late[2])
+    after, before = (kalman.forecast(at=at + 7_200 + more)[0][0] for more in (3_600, 0))
+    assert after - before == pytest.approx(0, abs=0.2)  # the others have long been silent
+
+
+def test_the_tide_is_taken_off_and_added() -> None:
+    model = Model("plain", 0.05, 0.1, 0.5, 7_200, tide=True)
+    place = Place(np.full((2, 1), -1), np.array([118.0, math.nan]), np.array([40.0, math.nan]))
+    kalman = Kalman(model=model, stations=2, place=place)
+    times = range(600, 6 * 3_600, 600)
+    for time in times:
+        half = tide(time=time, longitude=place.longitude, latitude=place.latitude)
+        value = 1000 + np.nan_to_num(half)
+        kalman.update(station=np.arange(2), time=np.full(2, time), value=value)
+    later = times[-1] + 3 * 3_600
+    mean, _ = kalman.forecast(at=later)
+    expected = 1000 + tide(time=later, longitude=place.longitude, latitude=place.latitude)[0]
+    assert mean[0] == pytest.approx(expected, abs=0.01)
+    assert abs(mean[1] - expected) > 0.1  # whose place is not known goes on as it was
+
+
+@pytest.mark.parametrize(
+    ("hour", "sign"), [(3.75, -1), (9.75, 1), (15.75, -1), (21.75, 1)]
+)  # the air is heaviest shortly before ten, morning and evening
+def test_when_the_tide_is_high(hour: float, sign: int) -> None:
+    high = tide(time=int(hour * 3_600), longitude=np.array([0.0]), latitude=np.array([0.0]))
+    assert high[0] == pytest.approx(1.16 * sign, abs=0.02)
+
+
+def test_surprising_readings_widen_the_spread_and_quiet_ones_narrow_it() -> None:
+    model = Model("plain", 0.1, 0.5, 0.1, 3_600, steady=7_200)
+    kalman = Kalman(model=model, stations=3)
+    rng = np.random.default_rng(3)
+    value = np.zeros(3)
+    for turn in range(1, 61):
+        value = value + rng.normal(size=3) * np.array([0.02, 0.2, 1.0])
+        spike = np.array([0.0, 50.0 if turn == 58 else 0.0, 0.0])
+        kalman.update(station=np.arange(3), time=np.full(3, turn * 600), value=value + spike)
+    quiet, fair, wild = kalman.forecast(at=61 * 600)[1]
+    assert quiet < 0.5 * fair < 0.5 * wild
+    assert fair < 1.0  # one spike of 50 is no reason to expect another
+
+
+@pytest.mark.parametrize(
+    ("gap", "drift", "spread"),
+    [(1.0, 0.0, 1.0), (1.0, 2.0, 1.0), (1.0, -0.5, 1.0), (0.2, 0.1, 2.0), (3.0, 2.5, 0.5)],
+)
+def test_crossing_against_paths(gap: float, drift: float, spread: float) -> None:
+    rng = np.random.default_rng(11)
+    steps = 400
+    paths = rng.normal(drift / steps, spread / math.sqrt(steps), (4_000, steps)).cumsum(axis=1)
+    # What is seen at steps stays below what comes between them.
+    shift = 0.5826 * spread / math.sqrt(steps)
+    share = float((paths.max(axis=1) >= gap - shift).mean())
+    one = np.ones(1)
+    chance = crossing(gap=gap * one, drift=drift * one, spread=spread * one)
+    assert chance[0] == pytest.approx(share, abs=0.03)
+
+
+def test_crossing_at_its_edges() -> None:
+    gap = np.array([-1.0, 0.0, 5.0, 5.0, 2.0])
+    drift = np.array([0.0, -9.0, 300.0, -300.0, 1.0])
+    spread = np.array([1.0, 1.0, 0.01, 0.01, 1e-9])
+    chance = crossing(gap=gap, drift=drift, spread=spread)
+    assert chance.tolist() == [1.0, 1.0, 1.0, 0.0, 0.0]
+
+
+def test_a_point_forecast_is_a_value_that_can_be_read() -> None:
+    model = Model("plain", 0.1, 0.1, 0.1, 600, step=0.5)
+    assert model.point(np.array([12.3, 12.2])).tolist() == [12.5, 12.0]
+    assert Model("sqrt", 0.1, 0.1, 0.1, 600).point(np.array([3.0])).tolist() == [9.0]

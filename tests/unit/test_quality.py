@@ -14,7 +14,8 @@ CASES = [
     ("air_temperature", -80.1, 60, FAILED),
     ("air_temperature", float("nan"), 60, 0),
     ("air_temperature", float("inf"), 60, FAILED),
-    ("relative_humidity", 100.5, 60, FAILED),
+    ("relative_humidity", 100.5, 60, PASSED),  # a sensor in fog
+    ("relative_humidity", 104.5, 60, FAILED),
     ("air_pressure", 499.0, 60, FAILED),
     ("wind_speed", 75.0, 600, PASSED),
     ("precipitation_amount", 40.0, 60, PASSED),

@@ -152,7 +152,7 @@ def test_against_brute_force(
             own = {t: iv for t, iv in own.items() if not math.isnan(iv[1])}
             lo, hi = starts[s], starts[s] + width
             values = [
-                (i, v) for t, (i, v) in own.items() if hi > lo and t - i >= lo and lo <= t <= hi
+                (i, v) for t, (i, v) in own.items() if hi > lo and t - i >= lo and lo < t <= hi
             ]
             assert found.count[s] == len(values)
             assert found.covered[s] == sum(i for i, _ in values)

@@ -57,6 +57,21 @@ export type Warning = {
   messages: Message[];
 };
 
+export type Proposal = {
+  id: string;
+  hazard: string;
+  region: Named & { id: string };
+  level: Level;
+  door: string;
+  standing: "sound" | "lone" | "doubtful";
+  since: string;
+  onset: string;
+  lead: number;
+  probability: number | null;
+  evidence: Evidence[];
+  reason: Record<Language, string>;
+};
+
 export type Phone = {
   id: string;
   recipient: number;
@@ -91,4 +106,35 @@ export type Series = {
   intervals: number[];
   values: Record<string, (number | null)[]>;
   quality: Record<string, (number | null)[]>;
+};
+
+export type Place = Named & { id: string };
+
+export type LevelScore = {
+  hazard: string;
+  level: Level;
+  within: number;
+  events: number;
+  before: number;
+  during: number;
+  missed: number;
+  warnings: number;
+  false_alarms: number;
+  pod: number | null;
+  far: number | null;
+  csi: number | null;
+  lead: number | null;
+};
+
+export type Spell = { hazard: string; level: Level; region: Place; begin: string; end: string };
+
+export type Verification = {
+  start: string;
+  end: string;
+  readings: number;
+  exercise: boolean;
+  gap: number;
+  levels: LevelScore[];
+  events: (Spell & { warned: string | null; lead: number })[];
+  false_alarms: Spell[];
 };

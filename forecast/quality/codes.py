@@ -2,6 +2,8 @@
 
 Bit ``k`` says that check ``k`` failed, bit ``8 + k`` that it was made. 0 is "not checked", a
 state of its own: the store keeps it as null. The raw value is never touched.
+
+The range check stands here too: it needs nothing but the value, so the ingest makes it.
 """
 
 import math
@@ -17,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 
 class Check(IntEnum):
-    """The checks, by their bit. Only the range is made so far."""
+    """The checks, by their bit."""
 
     RANGE = 0
     STEP = 1
@@ -41,6 +43,13 @@ def code(check: Check, *, failed: bool) -> int:
     return 1 << (8 + check) | (1 << check if failed else 0)
 
 
+def codes(check: Check, *, made: NDArray[np.bool_], failed: NDArray[np.bool_]) -> NDArray[np.int16]:
+    """Give the codes of one check for values of any shape; what was not made did not fail."""
+    found: NDArray[np.int16] = made * np.int16(1 << (8 + check))
+    found |= (made & failed) * np.int16(1 << check)
+    return found
+
+
 def failed(quality: int) -> tuple[Check, ...]:
     """Name the checks that the value failed."""
     return tuple(check for check in Check if quality >> check & 1)
@@ -58,7 +67,7 @@ def good(quality: NDArray[np.int16]) -> NDArray[np.bool_]:
 
 
 def _load() -> tuple[Mapping[str, tuple[float, float]], Mapping[str, tuple[float, float]]]:
-    table = tomllib.loads(files(__package__).joinpath("limits.toml").read_text("utf-8"))
+    table = tomllib.loads(files(__package__).joinpath("checks.toml").read_text("utf-8"))
     plain, minute = (
         {
             name: (float(row[key][0]), float(row[key][1]))
@@ -102,5 +111,5 @@ def range_codes(
             return np.zeros(np.shape(values), np.int16)
         scaled = values * 60 / np.maximum(interval, 60)
     passed = (scaled >= limits[0]) & (scaled <= limits[1])
-    codes = np.where(passed, _RANGE_PASSED, _RANGE_FAILED).astype(np.int16)
-    return np.where(np.isnan(scaled), np.int16(NOT_CHECKED), codes)
+    found = np.where(passed, _RANGE_PASSED, _RANGE_FAILED).astype(np.int16)
+    return np.where(np.isnan(scaled), np.int16(NOT_CHECKED), found)

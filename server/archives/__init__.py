@@ -1,0 +1,1 @@
+"""Archives to verify with: tables, netCDF files, the database, all as readings by time."""
