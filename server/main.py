@@ -15,7 +15,7 @@ from typing import Any
 import uvloop
 
 from agent.version import __version__
-from server import administration, exercise, run
+from server import administration, cap, exercise, run
 from server.chain import StartError, opened
 from server.clock import SystemClock
 from server.processes import ChildError
@@ -74,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run.add_commands(commands)
     administration.add_commands(commands)
+    cap.add_commands(commands)
     for role in _MODULES:
         commands.add_parser(role, help=f"run the role {role} alone, for one process of many")
     return top

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from agent.elements import ELEMENTS
 from alerts import ledger, regions
+from alerts.cap.signature import Signer
 from alerts.catalogue import Catalogue
 from alerts.evidence import Case, named
 from alerts.policy import Policy
@@ -85,6 +86,7 @@ async def serve(settings: Settings, *, clock: Clock) -> None:
         policy=Policy.load(Path(settings.alerts.policy) if settings.alerts.policy else None),
         catalogue=Catalogue.load(),
         channels=settings.alerts.channels,
+        signer=Signer.load(Path(settings.alerts.signature)) if settings.alerts.signature else None,
     )
     async with (
         await Database.open(settings.store.url, name="fenghuo watch", size=2) as database,

@@ -22,7 +22,7 @@ from server.clock import Clock, SystemClock
 from server.processes import ready
 from server.settings import Settings
 from server.store.database import Database
-from server.web import health, notices, observations, pages, problems, quarantine, receipts
+from server.web import feeds, health, notices, observations, pages, problems, quarantine, receipts
 from server.web.context import Context
 from server.web.live import Live
 
@@ -83,6 +83,7 @@ def create(
     app.include_router(health.router(context))
     app.include_router(observations.router(context))
     app.include_router(quarantine.router(context))
+    app.include_router(feeds.router(context))  # before the documents, whose path takes any name
     app.include_router(notices.router(context, criteria))
     app.include_router(receipts.router(context))
     app.include_router(pages.router(context))
