@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
+from alerts.cap.feed import Published
 from alerts.queries import Queries
 
 _sql = Queries("alerts", "board.sql")
@@ -55,6 +56,18 @@ async def cap(conn: psycopg.AsyncConnection[Any], message: uuid.UUID) -> bytes |
     """Give the CAP document of a message, byte for byte as it was signed."""
     row = await (await conn.execute(_sql.cap, {"id": message})).fetchone()
     return None if row is None else str(row[0]).encode()
+
+
+async def lately(
+    conn: psycopg.AsyncConnection[Any], *, since: dt.datetime, exercise: bool, limit: int
+) -> list[Published]:
+    """Give the documents of events in force or ended since then, the newest first."""
+    values = {"since": since, "exercise": exercise, "limit": limit}
+    cursor = await conn.execute(_sql.lately, values)
+    return [
+        Published(id=number, sent=sent, expires=expires, cap=cap)
+        for number, sent, expires, cap in await cursor.fetchall()
+    ]
 
 
 async def serial(conn: psycopg.AsyncConnection[Any]) -> int:

@@ -32,6 +32,15 @@ LIMIT %(limit)s;
 -- name: cap
 SELECT cap FROM message WHERE id = %(id)s;
 
+-- name: lately
+-- Documents of events that are in force or ended not long ago; the newest first.
+SELECT message.id::text, message.sent, message.expires, message.cap
+FROM message JOIN warning ON warning.id = message.warning
+WHERE message.exercise = %(exercise)s
+    AND coalesce(warning.ended, warning.expires) > %(since)s::timestamptz
+ORDER BY message.sent DESC, message.serial DESC
+LIMIT %(limit)s;
+
 -- name: serial
 SELECT coalesce(max(serial), 0) FROM message;
 

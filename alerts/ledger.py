@@ -16,6 +16,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from alerts import cap
+from alerts.cap.signature import Signer
 from alerts.catalogue import Catalogue
 from alerts.channels.port import Receipt
 from alerts.evidence import LEVELS, Case, rank
@@ -35,12 +36,13 @@ EXERCISE = "exercise"
 
 
 class Desk(msgspec.Struct, frozen=True, kw_only=True):
-    """What it takes to speak: the bureau, its policy, the words, the real channels in use."""
+    """What it takes to speak: the bureau, its policy, words, real channels, and its signature."""
 
     bureau: Bureau
     policy: Policy
     catalogue: Catalogue
     channels: tuple[str, ...] = ()
+    signer: Signer | None = None
 
 
 class Opening(TypedDict):
@@ -126,6 +128,8 @@ async def _announce(conn: psycopg.AsyncConnection[Any], step: Step, desk: Desk) 
         bureau=desk.bureau,
         bulletins={language: writer.bulletin() for language, writer in writers.items()},
     )
+    if desk.signer is not None:
+        text = desk.signer.sign(text)
     values = msgspec.structs.asdict(message)
     evidence = Jsonb(msgspec.to_builtins(message.evidence))
     await conn.execute(_sql.publish, {**values, "evidence": evidence, "cap": text})

@@ -15,7 +15,7 @@ from typing import Any
 import uvloop
 
 from agent.version import __version__
-from server import administration, exercise, radar, run, verify
+from server import administration, cap, exercise, radar, run, verify
 from server.chain import StartError, opened
 from server.clock import SystemClock
 from server.processes import ChildError
@@ -76,6 +76,7 @@ def parser() -> argparse.ArgumentParser:
     administration.add_commands(commands)
     radar.add_commands(commands)
     verify.add_commands(commands)
+    cap.add_commands(commands)
     for role in _MODULES:
         commands.add_parser(role, help=f"run the role {role} alone, for one process of many")
     return top

@@ -117,6 +117,8 @@ class Alerts(Section, frozen=True):
     agency_zh, agency_en: the bureau's name in messages.
     channels: real channels in use, besides the exercise phone.
     workers: messages on their way at once.
+    signature: PEM file with a private key and its certificate, by which CAP documents are
+        signed; empty: they are not.
     """
 
     policy: str = ""
@@ -125,6 +127,7 @@ class Alerts(Section, frozen=True):
     agency_en: str = "Sample Weather Bureau"
     channels: tuple[str, ...] = ()
     workers: Count = 20
+    signature: str = ""
 
 
 class Twilio(Section, frozen=True):

@@ -28,6 +28,7 @@ import psycopg
 from numpy.typing import NDArray
 
 from alerts import ledger, regions
+from alerts.cap.signature import Signer
 from alerts.catalogue import Catalogue
 from alerts.evidence import Case, named
 from alerts.policy import Policy, season
@@ -86,6 +87,7 @@ async def serve(settings: Settings, *, clock: Clock) -> None:
         policy=Policy.load(Path(settings.alerts.policy) if settings.alerts.policy else None),
         catalogue=Catalogue.load(),
         channels=settings.alerts.channels,
+        signer=Signer.load(Path(settings.alerts.signature)) if settings.alerts.signature else None,
     )
     async with (
         await Database.open(settings.store.url, name="fenghuo watch", size=3) as database,

@@ -21,6 +21,7 @@ from server.settings import Settings
 from server.store.database import Database
 from server.web import (
     criteria,
+    feeds,
     health,
     notices,
     observations,
@@ -88,6 +89,7 @@ def create(
     app.include_router(observations.router(context))
     app.include_router(quarantine.router(context))
     app.include_router(criteria.router(context))
+    app.include_router(feeds.router(context))  # before the documents, whose path takes any name
     app.include_router(notices.router(context))
     app.include_router(proposals.router(context))
     app.include_router(receipts.router(context))

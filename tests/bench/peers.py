@@ -188,7 +188,7 @@ def measure(
         with psycopg.connect(url) as connection:
             connection.execute(TABLE)
         folder = Path(home)
-        with mosquitto(folder) as port:
+        with mosquitto(folder) as (_, port):
             process = start(folder, port, url)
             try:
                 used = Process(process)
@@ -210,7 +210,7 @@ def measure(
                 process.wait()
         with psycopg.connect(url) as connection:
             connection.execute("TRUNCATE peer")
-        with mosquitto(folder) as port:
+        with mosquitto(folder) as (_, port):
             process = start(folder, port, url)
             try:
                 load = subprocess.Popen(

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from alerts import caprules
+from alerts.cap import rules
+from alerts.cap.examination import examine
 from alerts.evidence import Door
 from tests.samples import SIGNALS, step
 from tests.unit.test_cap import built, compose, event
@@ -32,7 +33,7 @@ def test_all_levels(schema: etree.XMLSchema, door: Door, exercise: bool) -> None
     for hazard, level in SIGNALS:
         xml = built(step(level, hazard=hazard, door=door, exercise=exercise))
         schema.assertValid(etree.fromstring(xml))
-        assert caprules.check(xml) == [], (hazard, level)
+        assert rules.check(xml) == [], (hazard, level)
 
 
 def test_a_whole_event(schema: etree.XMLSchema) -> None:
@@ -40,11 +41,22 @@ def test_a_whole_event(schema: etree.XMLSchema) -> None:
     for number, given in enumerate(steps):
         xml = built(given, *(compose(earlier) for earlier in steps[:number]))
         schema.assertValid(etree.fromstring(xml))
-        assert caprules.check(xml) == []
+        assert rules.check(xml) == []
 
 
 def test_samples_of_others(schema: etree.XMLSchema) -> None:
     valid = (FOLDER / "bf_valid.xml").read_bytes()
     # Other offices choose their tags; times that make sense and closed polygons are for all.
-    assert caprules.check(valid) == []
+    assert rules.check(valid) == []
     assert not schema.validate(etree.parse(FOLDER / "bf_invalid_schema.xml"))
+
+
+def test_broken_samples_are_refused_for_the_right_reason() -> None:
+    assert examine((FOLDER / "bf_valid.xml").read_bytes()).valid
+    digest = examine((FOLDER / "bf_invalid_digest.xml").read_bytes())
+    assert digest.signature
+    assert not digest.schema
+    broken = examine((FOLDER / "bf_invalid_schema.xml").read_bytes())
+    assert "severity" in broken.schema[0]
+    for sample in sorted((FOLDER.parents[1] / "data" / "cap").glob("*.xml")):
+        assert examine(sample.read_bytes()).valid, sample.name

@@ -4,6 +4,7 @@ import datetime as dt
 import uuid
 from collections.abc import AsyncIterator
 
+import feedparser
 import msgspec
 import pytest
 from lxml import etree
@@ -178,6 +179,32 @@ async def test_cap_is_what_was_stored_byte_for_byte(site: Website, scene: Scene)
     assert answer.content == stored.encode()
     root = etree.fromstring(answer.content)
     assert root.findtext("{urn:oasis:names:tc:emergency:cap:1.2}status") == "Exercise"
+
+
+async def test_feeds_keep_exercises_apart_and_spare_who_asks_again(
+    site: Website, scene: Scene
+) -> None:
+    message = await scene.warn(STATION, "yellow", at=START + HOUR)
+    assert message is not None
+    for path in ("/cap/feed.atom", "/cap/rss.xml"):
+        answer = await site.client.get(path)
+        assert answer.status_code == 200
+        assert feedparser.parse(answer.content).entries == []  # there are only exercises
+    answer = await site.client.get("/cap/exercise.atom", params={"lang": "en"})
+    assert answer.headers["content-type"] == "application/atom+xml"
+    found = feedparser.parse(answer.content)
+    (entry,) = found.entries
+    assert "EXERCISE" in found.feed.title
+    assert entry.title.startswith("EXERCISE")
+    assert (await site.client.get(entry.links[0].href)).headers[
+        "content-type"
+    ] == "application/cap+xml"
+    again = {"if-none-match": answer.headers["etag"]}
+    known = await site.client.get("/cap/exercise.atom", params={"lang": "en"}, headers=again)
+    assert (known.status_code, known.content) == (304, b"")
+    await scene.warn(STATION, "orange", at=START + 2 * HOUR)
+    news = await site.client.get("/cap/exercise.atom", params={"lang": "en"}, headers=again)
+    assert len(feedparser.parse(news.content).entries) == 2
 
 
 async def test_the_phone_shows_exercises_and_hides_numbers(site: Website, scene: Scene) -> None:

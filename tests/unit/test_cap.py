@@ -6,7 +6,8 @@ import msgspec
 import pytest
 from lxml import etree
 
-from alerts import cap, caprules
+from alerts import cap
+from alerts.cap import rules
 from alerts.catalogue import Catalogue
 from alerts.message import Message, compose
 from alerts.warning import Act, Step, Terms, advance
@@ -100,7 +101,7 @@ def test_a_chain_refers_to_all_that_still_counts() -> None:
     assert len(said(cancel, "c:references")[0].split()) == 2
     assert said(cancel, "c:info/c:responseType") == ["AllClear"] * 2
     for xml in (built(first), update, cancel):
-        assert caprules.check(xml) == []
+        assert rules.check(xml) == []
 
 
 def test_what_has_expired_is_not_referred_to() -> None:
@@ -114,7 +115,7 @@ def test_what_has_expired_is_not_referred_to() -> None:
 def test_utc_is_written_as_cap_wants_it() -> None:
     assert cap.moment(later(0), dt.UTC) == "2016-07-20T00:00:00-00:00"
     utc = msgspec.structs.replace(BUREAU, zone="UTC")
-    assert caprules.check(built(step(), bureau=utc)) == []
+    assert rules.check(built(step(), bureau=utc)) == []
 
 
 @pytest.mark.parametrize(
@@ -144,7 +145,7 @@ def test_broken_rules_are_named(old: str, new: str, reason: str) -> None:
     broken = xml.replace(old, new, 1)
     if old.startswith("<") and new.startswith("<") and old.endswith(">"):
         broken = broken.replace(old.replace("<", "</"), new.replace("<", "</"), 1)
-    problems = caprules.check(broken)
+    problems = rules.check(broken)
     assert any(reason in problem for problem in problems), problems
 
 
@@ -160,10 +161,10 @@ def test_broken_rules_are_named(old: str, new: str, reason: str) -> None:
 def test_broken_polygons_are_named(polygon: str, reason: str) -> None:
     xml = built(step())
     good = said(xml, "c:info/c:area/c:polygon")[0]
-    problems = caprules.check(xml.replace(good, polygon))
+    problems = rules.check(xml.replace(good, polygon))
     assert any(reason in problem for problem in problems), problems
 
 
 def test_entities_are_not_followed() -> None:
     bomb = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/hostname">]><alert>&x;</alert>'
-    assert caprules.check(bomb)
+    assert rules.check(bomb)

@@ -9,7 +9,7 @@ from typing import Any
 import shapely
 from lxml import etree
 
-from alerts.cap import NAMESPACE
+from alerts.cap.document import NAMESPACE
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d")
 _FORBIDDEN = re.compile(r"[\s,<&]")
