@@ -1,4 +1,7 @@
-"""``python -m tests.bench [PART …]``: measure, and write the results and the README's table."""
+"""``python -m tests.bench [PART …]``: measure, and write the results and their tables.
+
+The README shows the way in; ``docs/figures.md`` shows everything.
+"""
 
 import datetime as dt
 import json
@@ -24,6 +27,8 @@ from tests.bench import (
 ROOT = Path(__file__).parents[2]
 RESULTS = Path(__file__).with_name("results.json")
 READMES = {"README.md": "| what | figure | ratio |", "README.zh.md": "| 项目 | 数值 | 比值 |"}
+SHOWN = ("ingest", "peers")
+FIGURES = "docs/figures.md"
 BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
 PARTS = {
     "ingest": ingest.run,
@@ -52,9 +57,19 @@ def main() -> int:
             "rows": PARTS[part](),
         }
     RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    shown = {part: results[part] for part in SHOWN if part in results}
     for name, head in READMES.items():
-        write(ROOT / name, table(results, head))
+        write(ROOT / name, table(shown, head))
+    write(
+        ROOT / FIGURES,
+        "\n\n".join(_section(part, results[part]) for part in PARTS if part in results),
+    )
     return 0
+
+
+def _section(part: str, result: dict[str, Any]) -> str:
+    when = f"{result['date']}, {result['machine']}"
+    return f"## {part}\n\n{when}\n\n{table({part: result}, READMES['README.md'])}"
 
 
 def table(results: dict[str, Any], head: str) -> str:

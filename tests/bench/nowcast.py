@@ -80,7 +80,7 @@ def build(stations: int) -> Nowcast:
 def measure(stations: int, step: int, history: int) -> tuple[list[float], float]:
     """Give the seconds of each cycle, and the bytes of memory of a station."""
     rng = np.random.default_rng(7)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = resident()
     nowcast = build(stations)
     start = NOON - history * step
     for number in range(1, history + 1):
@@ -96,8 +96,13 @@ def measure(stations: int, step: int, history: int) -> tuple[list[float], float]
         nowcast.evaluate(NOON + cycle * step)
         seconds.append(time.perf_counter() - began)
         nowcast.codes()
-    held = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
-    return seconds, held / stations
+    return seconds, (resident() - before) / stations
+
+
+def resident() -> int:
+    """Give the bytes of memory that this process holds now."""
+    pages = Path("/proc/self/statm").read_text("ascii").split()[1]
+    return int(pages) * resource.getpagesize()
 
 
 def run() -> list[Row_]:
