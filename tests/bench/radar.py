@@ -8,7 +8,7 @@ count. Scores are pooled over the starts.
 
 import argparse
 import contextlib
-import importlib
+import importlib.util
 import io
 import json
 import sys
@@ -44,6 +44,9 @@ def run() -> list[Row_]:
     missing = [name for name, _, _ in EVENTS.values() if not (DATA / name).exists()]
     if missing:
         return [{"name": "radar", "skipped": f"no {', '.join(missing)}"}]
+    if importlib.util.find_spec("pysteps") is None:
+        reason = "no pysteps: pip install pysteps, which needs a C compiler"
+        return [{"name": "radar", "skipped": reason}]
     rows = [*csi(), *chance()]
     shown = [row for row in rows if " 60 min " in row["name"]]
     shown[0]["all"] = [dict(row) for row in rows]
