@@ -24,6 +24,7 @@ from server.store.criteria import CriteriaRefusedError, Version
 from server.store.database import Database
 from server.terminal import Terminal
 from server.trial import Question, Trial, TrialError
+from server.when import checked, moment
 
 MONTH = dt.timedelta(days=30)
 """What a dry run looks at when nothing else is said."""
@@ -51,8 +52,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     put.set_defaults(work=_put)
     dry = actions.add_parser("dry-run", help="what it would have done, beside what is in force")
     dry.add_argument("what", metavar="FILE|VERSION", help=f"also {', '.join(SHIPPED)}")
-    dry.add_argument("--from", dest="start", type=_moment, help="a month before --to")
-    dry.add_argument("--to", dest="end", type=_moment, help="2026-07-01T08:00:00+08:00; now")
+    dry.add_argument("--from", dest="start", type=checked, help="a month before --to")
+    dry.add_argument("--to", dest="end", type=checked, help="a date, or a time with a zone; now")
     dry.add_argument("--step", type=int, help="seconds between decisions; as time allows")
     dry.add_argument("--seconds", type=float, default=trial.SECONDS, help="at most (900)")
     dry.add_argument("--json", action="store_true", help="print one JSON object")
@@ -60,19 +61,12 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     dry.set_defaults(work=_dry_run)
     force = actions.add_parser("in-force", help="put a version in force")
     force.add_argument("version", type=int, metavar="VERSION")
-    force.add_argument("--since", type=_moment, help="from this moment; without it, at once")
+    force.add_argument("--since", type=checked, help="from this moment; without it, at once")
     force.add_argument("--force", action="store_true", help="untried; needs a --note")
     force.set_defaults(work=_enact)
     for action in (put, dry, force):
         action.add_argument("--author", required=action is not dry, default="-", help="who")
         action.add_argument("--note", default="", help="why")
-
-
-def _moment(text: str) -> dt.datetime:
-    moment = dt.datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise argparse.ArgumentTypeError(f"{text} has no zone: write it with a Z or +08:00")
-    return moment
 
 
 @asynccontextmanager
@@ -178,16 +172,18 @@ async def _put(arguments: argparse.Namespace, settings: Settings, terminal: Term
 
 
 async def _enact(arguments: argparse.Namespace, settings: Settings, terminal: Terminal) -> int:
+    zone = zoneinfo.ZoneInfo(settings.zone)
     try:
         async with _connection(settings) as connection, connection.transaction():
             at = await present(connection)
+            since = moment(arguments.since, zone) if arguments.since else at
             version = await criteria.enact(
                 connection,
                 arguments.version,
                 author=arguments.author,
                 note=arguments.note,
                 now=SystemClock().now(),
-                since=arguments.since or at,
+                since=since,
                 present=at,
                 force=arguments.force,
             )
@@ -196,7 +192,7 @@ async def _enact(arguments: argparse.Namespace, settings: Settings, terminal: Te
     terminal.error(
         "criteria.enacted",
         number=version.number,
-        since=(arguments.since or at).astimezone(zoneinfo.ZoneInfo(settings.zone)).isoformat(),
+        since=since.astimezone(zone).isoformat(),
     )
     return 0
 
@@ -205,17 +201,20 @@ async def _dry_run(arguments: argparse.Namespace, settings: Settings, terminal: 
     trial.bound()
     try:
         async with _connection(settings) as connection:
-            end = arguments.end or await present(connection)
+            zone = zoneinfo.ZoneInfo(settings.zone)
+            now = await present(connection)
+            end = moment(arguments.end, zone, last=True) if arguments.end else now
+            start = moment(arguments.start, zone) if arguments.start else end - MONTH
             version = await _version(connection, arguments.what)
             question = Question(
                 text=version.text if version else _text(arguments.what),
                 version=version.number if version else None,
                 author=arguments.author,
-                start=arguments.start or end - MONTH,
+                start=start,
                 end=end,
                 step=arguments.step,
             )
-            standing = await criteria.in_force(connection, settings, at=await present(connection))
+            standing = await criteria.in_force(connection, settings, at=now)
             run = Trial(
                 connection,
                 question,

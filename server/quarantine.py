@@ -1,8 +1,8 @@
 """`fenghuo quarantine …`: what was refused, looked at, mended and sent in again."""
 
 import argparse
-import datetime as dt
 import sys
+import zoneinfo
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +18,7 @@ from server.store.connection import Connection
 from server.store.database import Database
 from server.store.partitions import Partitions
 from server.terminal import Terminal
+from server.when import checked, moment
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -46,7 +47,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def _filters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reason", choices=sorted(REASONS), metavar="REASON", help="its code")
     parser.add_argument("--station", help="name of the station it came from")
-    parser.add_argument("--since", type=_moment, help="as 2026-07-01T08:00:00+08:00")
+    parser.add_argument("--since", type=checked, help="a date, or 2026-07-01T08:00+08:00")
 
 
 def _positive(text: str) -> int:
@@ -54,13 +55,6 @@ def _positive(text: str) -> int:
     if number < 1:
         raise ValueError(text)
     return number
-
-
-def _moment(text: str) -> dt.datetime:
-    moment = dt.datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise argparse.ArgumentTypeError(f"{text} has no zone: write it with a Z or +08:00")
-    return moment
 
 
 @asynccontextmanager
@@ -80,7 +74,7 @@ async def _connection(settings: Settings) -> AsyncIterator[tuple[Connection, Dat
 async def _list(arguments: argparse.Namespace, settings: Settings, terminal: Terminal) -> int:
     async with _connection(settings) as (connection, _):
         limit = arguments.limit
-        rows = await store.newest(connection, _choice(arguments), limit=limit + 1)
+        rows = await store.newest(connection, _choice(arguments, settings), limit=limit + 1)
     for row in rows[:limit]:
         times = f"{row.times}×"
         when = f"{row.newest or row.received:%Y-%m-%dT%H:%M:%SZ}"
@@ -135,7 +129,7 @@ _FIELDS = (
 
 
 async def _replay(arguments: argparse.Namespace, settings: Settings, terminal: Terminal) -> int:
-    choice = _choice(arguments)
+    choice = _choice(arguments, settings)
     if choice == Choice() and not arguments.all:
         terminal.error("quarantine.nothing")
         return 2
@@ -163,11 +157,12 @@ async def _replay(arguments: argparse.Namespace, settings: Settings, terminal: T
     return 0
 
 
-def _choice(arguments: argparse.Namespace) -> Choice:
+def _choice(arguments: argparse.Namespace, settings: Settings) -> Choice:
     ids = tuple(getattr(arguments, "ids", ()))
+    since = arguments.since and moment(arguments.since, zoneinfo.ZoneInfo(settings.zone))
     return Choice(
         ids=ids or None,
         reason=arguments.reason,
         station=arguments.station,
-        since=arguments.since,
+        since=since,
     )

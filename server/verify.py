@@ -32,6 +32,7 @@ from server.scoreboard import Scoreboard
 from server.settings import Settings
 from server.store.database import Database
 from server.terminal import Terminal
+from server.when import moment
 
 UNITS = {name: element.unit for name, element in ELEMENTS.items()}
 
@@ -237,20 +238,7 @@ def _moment(text: str | None, criteria: Criteria, *, last: bool) -> int | None:
     if text is None:
         return None
     zone = dt.timezone(dt.timedelta(seconds=criteria.offset))
-    try:
-        day = dt.date.fromisoformat(text)
-    except ValueError:
-        pass
-    else:
-        midnight = dt.datetime.combine(day + dt.timedelta(days=last), dt.time(), zone)
-        return int(midnight.timestamp())
-    try:
-        moment = dt.datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(text) from None
-    if moment.tzinfo is None:
-        raise ValueError(text)
-    return int(moment.timestamp())
+    return int(moment(text, zone, last=last).timestamp())
 
 
 def _tell(
