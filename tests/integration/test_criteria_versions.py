@@ -448,7 +448,7 @@ async def test_the_command(
     file.write_text(HILLS.replace("0.5", "5"), "utf-8")
     out, said = await run(database, capsys, "check", str(file), code=1)
     assert f"{file}:10: [override 1: gale] probability" in out
-    assert "1 mistakes" in said
+    assert "Mistakes: 1" in said
     file.write_text(HILLS, "utf-8")
     assert "1 overrides" in (await run(database, capsys, "check", str(file)))[1]
     assert (await run(database, capsys, "put", str(file), "--author", "Li"))[0] == "1\n"
