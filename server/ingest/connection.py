@@ -203,8 +203,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         if self._hold & (Hold.WRITING | Hold.CLOSING):
             self._host.vitals.add("disconnected", reason="slow")
-            if self._transport is not None:
-                self._transport.abort()
+            self.drop()
         else:
             self._host.vitals.add("disconnected", reason="silent")
             self.end(Reason.KEEP_ALIVE, "nothing was heard in time")
@@ -227,6 +226,11 @@ class Connection(asyncio.BufferedProtocol):
             self.deadline = self._host.time() + CLOSE_SECONDS
         else:
             self.end_quietly()
+
+    def drop(self) -> None:
+        """Close without a word."""
+        if self._transport is not None:
+            self._transport.abort()
 
     def committed(self, identifiers: int, size: int) -> None:
         """Count messages that are acknowledged now, and what they weighed."""

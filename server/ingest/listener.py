@@ -47,6 +47,9 @@ _PUBACK = 0x40020000
 
 FOREVER = 10 * 365 * 86_400.0
 SWEEP_SECONDS = 1.0
+LEAVING = 5
+"""Turns of the loop in which a connection, accepted as the door closes, begins and ends."""
+
 RELEASED = 64
 """Connections that go on reading at once, when the queue has room again."""
 
@@ -79,6 +82,7 @@ class Listener:
         self._full = False
         self._deserted = asyncio.Event()
         self._deserted.set()
+        self._closing = False
 
     # The source.
 
@@ -140,11 +144,17 @@ class Listener:
 
     async def close(self) -> None:
         """Say good-bye to everybody, and wait a little until they are gone."""
+        self._closing = True
         for connection in list(self._connections):
             connection.end(Reason.SHUTTING_DOWN)
         with suppress(TimeoutError):
             async with asyncio.timeout(2):
                 await self._deserted.wait()
+        for connection in list(self._connections):
+            connection.drop()
+        # Whoever was accepted as the door closed, or was dropped, is let go by the loop itself.
+        for _ in range(LEAVING):
+            await asyncio.sleep(0)
         for will in self._wills.values():
             will.cancel()
         if self._socket is not None:
@@ -163,6 +173,8 @@ class Listener:
 
     def welcome(self, connection: Connection) -> bool:
         """Take a new connection in; False when there are too many."""
+        if self._closing:
+            return False
         if len(self._connections) >= self.settings.connections:
             self.vitals.add("disconnected", reason="full")
             return False

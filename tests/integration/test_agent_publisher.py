@@ -92,7 +92,7 @@ def test_reading_of_now_overtakes_the_backlog(spool: Spool) -> None:
     with Listening() as centre:
         centre.away = True
         with publishing(spool, centre.url, confirm=60, inflight=3) as publisher:
-            eventually(lambda: publisher.condition.connected)
+            eventually(lambda: centre.offered == 3)
             centre.away = False
             new = spool.append(reports(1, 5_000)[0])
         # The connection ended before anything was confirmed; the next one begins with the newest.

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Self
 
+import uvloop
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
@@ -101,6 +102,7 @@ class Listening:
     def __init__(self) -> None:
         self.books = Books()
         self.away = False
+        self.offered = 0
         self.port = 0
         self._ready = threading.Event()
 
@@ -110,7 +112,7 @@ class Listening:
 
     def __enter__(self) -> Self:
         self._ready.clear()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._main()))
+        self._thread = threading.Thread(target=self._run)
         self._thread.start()
         assert self._ready.wait(10)
         return self
@@ -118,6 +120,11 @@ class Listening:
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._task.cancel)
         self._thread.join(10)
+
+    def _run(self) -> None:
+        # The product's loop: asyncio's own loses a connection that it accepts as the door closes.
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(self._main())
 
     async def _main(self) -> None:
         vitals = Vitals()
@@ -136,6 +143,7 @@ class Listening:
         self.port = listener.open()
 
         def deliver(delivery: Delivery) -> bool:
+            self.offered += 1
             if not self.away:
                 delivery.items = decode(delivery.payload)
                 self.books.enter(delivery.station, delivery.items)
