@@ -8,8 +8,12 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
+from alerts import acknowledge
+from alerts.bulletin import readable
 from alerts.cap.feed import Published
 from alerts.queries import Queries
+from alerts.sealing import Seal, SealError
+from alerts.wording import ACK
 
 _sql = Queries("alerts", "board.sql")
 
@@ -26,9 +30,10 @@ async def find(
     region: str | None = None,
     level: str | None = None,
     ended_after: dt.datetime | None = None,
+    exercises: bool,
     limit: int = MOST,
 ) -> list[dict[str, Any]]:
-    """Give published warnings, those in force first, then the newest."""
+    """Give published warnings, those in force first, then the newest; exercises where asked for."""
     async with conn.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(
             _sql.warnings,
@@ -39,6 +44,7 @@ async def find(
                 "region": region,
                 "level": level,
                 "ended_after": ended_after,
+                "exercises": exercises,
                 "limit": limit,
             },
         )
@@ -70,33 +76,52 @@ async def lately(
     ]
 
 
-async def serial(conn: psycopg.AsyncConnection[Any]) -> int:
-    """Give the running number of the newest message; 0 before any."""
-    row = await (await conn.execute(_sql.serial)).fetchone()
+async def serial(conn: psycopg.AsyncConnection[Any], *, exercises: bool) -> int:
+    """Give the running number of the newest message that everybody may see; 0 before any."""
+    row = await (await conn.execute(_sql.serial, {"exercises": exercises})).fetchone()
     return 0 if row is None else int(row[0])
 
 
 async def messages(
-    conn: psycopg.AsyncConnection[Any], *, after: int, until: int, limit: int = 200
+    conn: psycopg.AsyncConnection[Any],
+    *,
+    after: int,
+    until: int,
+    exercises: bool,
+    limit: int = 200,
 ) -> list[tuple[int, uuid.UUID, uuid.UUID]]:
     """Give (running number, message, warning) with after < number <= until, in order."""
-    cursor = await conn.execute(_sql.messages, {"after": after, "until": until, "limit": limit})
+    values = {"after": after, "until": until, "exercises": exercises, "limit": limit}
+    cursor = await conn.execute(_sql.messages, values)
     return [(number, message, warning) for number, message, warning in await cursor.fetchall()]
 
 
 async def phone(
     conn: psycopg.AsyncConnection[Any],
     *,
+    seal: Seal,
     subscriber: int | None = None,
     region: str | None = None,
     limit: int = 100,
 ) -> list[dict[str, Any]]:
-    """Give what the exercise phone shows, the oldest first; never a message to a real recipient."""
+    """Give what the exercise phone shows, the oldest first; never a message to a real recipient.
+
+    Nobody's number is shown in full, not even an invented one.
+    """
     async with conn.cursor(row_factory=dict_row) as cursor:
         values = {"subscriber": subscriber, "region": region, "limit": limit}
         await cursor.execute(_sql.phone, values)
         texts = await cursor.fetchall()
     for text in texts:
-        # Nobody's number is shown in full, not even an invented one.
-        text["address"] = f"…{text['address'][-4:]}"
+        text["name"] = _name(text["name"], seal) or text["address"]
+        own = acknowledge.link(text["id"], seal)
+        text["body"] = readable(text["body"]).replace(ACK, own)
     return texts[::-1]
+
+
+def _name(sealed: bytes | None, seal: Seal) -> str:
+    """Give the name; nothing where it was erased, or sealed by a key that is gone."""
+    try:
+        return seal.open(sealed) if sealed else ""
+    except SealError:
+        return ""

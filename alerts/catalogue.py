@@ -25,7 +25,7 @@ class Catalogue:
     def __init__(self, tables: Mapping[str, Mapping[str, Any]]) -> None:
         """Take one tree of tables per language, keyed by topic."""
         self._tables = tables
-        self._texts = {language: dict(_flat(tree, "")) for language, tree in tables.items()}
+        self._texts = {language: dict(flat(tree, "")) for language, tree in tables.items()}
 
     @classmethod
     def load(cls, folder: Traversable | None = None) -> "Catalogue":
@@ -33,7 +33,11 @@ class Catalogue:
 
         Raises CatalogueError for a file that is not TOML or not named topic.language.toml.
         """
-        return _shipped() if folder is None else cls(_read(folder))
+        return _shipped() if folder is None else cls(read(folder))
+
+    def overlaid(self, tables: Mapping[str, Mapping[str, Any]]) -> "Catalogue":
+        """Give the texts with others in the place of single ones; trees as from `read`."""
+        return Catalogue(_merged(self._tables, tables))
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -66,26 +70,44 @@ class Catalogue:
             raise CatalogueError(f"no words in {language!r}") from None
 
     def fields(self, language: str) -> dict[str, frozenset[str]]:
-        """Give, for each key, the names of the values that its text needs."""
-        return {key: _fields(text) for key, text in self._texts[language].items()}
+        """Give, for each key, the names of the values that its text needs.
+
+        Raises CatalogueError for a text that is no template.
+        """
+        return {key: _fields(key, text) for key, text in self._texts[language].items()}
 
 
-def _fields(text: str) -> frozenset[str]:
-    return frozenset(name for _, name, _, _ in string.Formatter().parse(text) if name is not None)
+def _fields(key: str, text: str) -> frozenset[str]:
+    try:
+        parts = list(string.Formatter().parse(text))
+    except ValueError as error:
+        raise CatalogueError(f"{key}: {error}") from None
+    return frozenset(name for _, name, _, _ in parts if name is not None)
 
 
-def _flat(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for name, value in above.items():
+        under = merged.get(name, {})
+        both = isinstance(value, Mapping) and isinstance(under, Mapping)
+        merged[name] = _merged(under, value) if both else value
+    return merged
+
+
+def flat(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
+    """Give each text of a tree with its key; raises CatalogueError for what is no text."""
     for name, value in tree.items():
         key = f"{prefix}{name}"
         if isinstance(value, dict):
-            yield from _flat(value, f"{key}.")
+            yield from flat(value, f"{key}.")
         elif isinstance(value, str):
             yield key, value
         else:
             raise CatalogueError(f"{key}: a text is a string, not {type(value).__name__}")
 
 
-def _read(folder: Traversable) -> dict[str, dict[str, Any]]:
+def read(folder: Traversable) -> dict[str, dict[str, Any]]:
+    """Read the files of a folder: by language and topic; raises CatalogueError."""
     tables: dict[str, dict[str, Any]] = {language: {} for language in LANGUAGES}
     for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
         if not file.name.endswith(".toml"):
@@ -95,11 +117,11 @@ def _read(folder: Traversable) -> dict[str, dict[str, Any]]:
             raise CatalogueError(f"{file.name}: name it topic.language.toml")
         try:
             tables.setdefault(language, {})[topic] = tomllib.loads(file.read_text("utf-8"))
-        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise CatalogueError(f"{file.name}: {error}") from None
     return tables
 
 
 @cache
 def _shipped() -> Catalogue:
-    return Catalogue(_read(files(__package__).joinpath("words")))
+    return Catalogue(read(files(__package__).joinpath("words")))

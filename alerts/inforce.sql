@@ -9,6 +9,7 @@ SELECT warning.id AS warning, warning.hazard, warning.region, warning.exercise,
     message.act IN ('cancel', 'expire') AS over
 FROM message
 JOIN warning ON warning.id = message.warning
-WHERE warning.opened <= %(end)s AND (warning.ended IS NULL OR warning.ended > %(start)s)
+WHERE message.act NOT IN ('notice', 'withdraw')
+    AND warning.opened <= %(end)s AND (warning.ended IS NULL OR warning.ended > %(start)s)
 ORDER BY message.sent, message.warning, message.number
 LIMIT %(limit)s;

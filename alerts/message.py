@@ -32,15 +32,19 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compose(step: Step) -> Message:
-    """Give the message of a step that publishes; raises ValueError for one that does not."""
+    """Give the message of a step that people hear of; raises ValueError for any other."""
     warning = step.warning
-    if not step.publishes or warning.sent is None:
+    if not (step.publishes or step.closed) or warning.sent is None:
         raise ValueError(f"nothing is said when a warning is to {step.act}")
     ground = warning.ground
     sent = warning.sent
+    door, onset = ground.door, ground.onset
+    if warning.onset is not None:
+        door, onset = warning.door, warning.onset
     # What is expected begins with the message at the earliest.
-    onset = ground.onset if ground.door == "observed" else max(ground.onset, sent)
-    expires = sent + END_VALIDITY if step.act in ENDING else warning.expires
+    onset = onset if door == "observed" else max(onset, sent)
+    over = step.act in ENDING or step.act is Act.WITHDRAW
+    expires = sent + END_VALIDITY if over else warning.expires
     return Message(
         id=identifier("message", warning.id, warning.number),
         warning=warning.id,

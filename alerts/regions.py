@@ -1,8 +1,9 @@
 """The places that are warned: their boundaries, their stations, and where they come from."""
 
+import csv
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -101,7 +102,7 @@ def sample(places: Sequence[Place], *, radius_km: float = 10.0) -> list[Region]:
             id=place.name,
             zh=place.zh or place.name,
             en=place.en or place.name,
-            boundary=_geojson(
+            boundary=geojson(
                 shapely.transform(disc.intersection(cell), lambda xy: xy / [scale_x, scale_y])
             ),
             sample=True,
@@ -150,7 +151,7 @@ def read(
         found[region.id] = (region, geometry)
     shapes = _simplified([geometry for _, geometry in found.values()], tolerance_m)
     return [
-        msgspec.structs.replace(region, boundary=_geojson(geometry))
+        msgspec.structs.replace(region, boundary=geojson(geometry))
         for (region, _), geometry in zip(found.values(), shapes, strict=True)
     ]
 
@@ -198,11 +199,11 @@ def _feature(
         boundary={},
         population=population,
     )
-    return region, _checked(geometry, f"{where} ({zh})", swapped=swapped)
+    return region, checked(geometry, f"{where} ({zh})", swapped=swapped)
 
 
-def _checked(geometry: BaseGeometry, where: str, *, swapped: bool) -> BaseGeometry:
-    """Give a valid polygon or several, in degrees, longitude first."""
+def checked(geometry: BaseGeometry, where: str, *, swapped: bool) -> BaseGeometry:
+    """Give a valid polygon or several, in degrees, longitude first; raises RegionError."""
     if geometry.geom_type not in {"Polygon", "MultiPolygon"} or geometry.is_empty:
         raise RegionError(f"{where}: a boundary is a Polygon or MultiPolygon")
     if geometry.has_z:
@@ -238,7 +239,8 @@ def _simplified(shapes: list[BaseGeometry], tolerance_m: float) -> list[BaseGeom
     return [shapely.simplify(geometry, tolerance, preserve_topology=True) for geometry in shapes]
 
 
-def _geojson(geometry: BaseGeometry) -> dict[str, Any]:
+def geojson(geometry: BaseGeometry) -> dict[str, Any]:
+    """Give a shape as GeoJSON, its corners rounded to `GRID` and outer rings counter-clockwise."""
     rounded = shapely.set_precision(geometry, GRID)
     kept = rounded if rounded.geom_type in {"Polygon", "MultiPolygon"} else _polygons(rounded)
     found = mapping(shapely.orient_polygons(kept if not kept.is_empty else geometry))
@@ -312,6 +314,41 @@ async def membership(conn: psycopg.AsyncConnection[Any]) -> dict[str, tuple[int,
     """Give the ids of the stations of each region; a region without any has none."""
     rows = await (await conn.execute(_sql.membership)).fetchall()
     return {region: tuple(stations) for region, stations in rows}
+
+
+def populations(file: Path) -> dict[str, int]:
+    """Read how many people live where: a CSV file of two columns, region (id or name) and people.
+
+    A first line without a number is the heading. Raises RegionError.
+    """
+    found: dict[str, int] = {}
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            for number, row in enumerate(csv.reader(lines), start=1):
+                if len(row) < 2 or (number == 1 and not row[1].strip().isdecimal()):
+                    continue
+                name, people = row[0].strip(), row[1].strip()
+                if not people.isdecimal():
+                    raise RegionError(
+                        f"{file.name}: line {number}: no number of people: {people!r}"
+                    )
+                found[name] = int(people)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise RegionError(f"{file}: {error}") from None
+    if not found:
+        raise RegionError(f"{file.name}: no line with a region and a number of people")
+    return found
+
+
+async def people(conn: psycopg.AsyncConnection[Any], numbers: Mapping[str, int]) -> list[str]:
+    """Note how many people live in the regions, by id or Chinese or English name.
+
+    Gives the names that are no region.
+    """
+    values = {"names": list(numbers), "people": list(numbers.values())}
+    rows = await (await conn.execute(_sql.people, values)).fetchall()
+    known = {name for (name,) in rows}
+    return [name for name in numbers if name not in known]
 
 
 async def retire_samples(conn: psycopg.AsyncConnection[Any]) -> None:

@@ -8,6 +8,12 @@ ON CONFLICT (id) DO UPDATE SET
 -- name: load
 SELECT id, zh, en, boundary, population, sample FROM region ORDER BY id;
 
+-- name: people
+UPDATE region SET population = given.people
+FROM unnest(%(names)s::text[], %(people)s::integer[]) AS given (name, people)
+WHERE given.name IN (region.id, region.zh, region.en)
+RETURNING given.name;
+
 -- name: clear
 DELETE FROM region_station WHERE region = ANY(%(regions)s::text[]);
 

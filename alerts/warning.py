@@ -1,7 +1,7 @@
-"""The life of a warning, and the decision what to say next. Pure: no clock, no database.
+"""The life of a warning: its states, the acts that lead from one to the next, what is known of it.
 
 One warning is one event: a danger at a place, through all its levels, from the first message to
-the last. Every time here is the readings' own.
+the last. `alerts.course` decides what the watch does with it, `alerts.acts` what a person does.
 """
 
 import datetime as dt
@@ -9,10 +9,18 @@ import uuid
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
+from msgspec import Meta
 
-from alerts.evidence import LEVELS, Case, Door, Evidence, Standing, rank
+from alerts.evidence import Case, Door, Evidence, Standing
+from alerts.rights import Person
+
+Led: TypeAlias = Literal["watch", "hand"]
+
+_PLAIN = r"^[^\x00-\x08\x0b-\x1f\x7f]*$"
+"""Words without control characters, but for tabs and ends of lines."""
 
 
 class State(StrEnum):
@@ -33,61 +41,94 @@ class Act(StrEnum):
 
     PROPOSE = "propose"
     DRAFT = "draft"
+    EDIT = "edit"
     SUBMIT = "submit"
     RETURN = "return"
     APPROVE = "approve"
+    VETO = "veto"
     DISMISS = "dismiss"
+    NOTICE = "notice"
+    WITHDRAW = "withdraw"
     ISSUE = "issue"
     UPDATE = "update"
     UPGRADE = "upgrade"
     DOWNGRADE = "downgrade"
     KEEP = "keep"
+    LEAD = "lead"
+    REMIND = "remind"
     CANCEL = "cancel"
     EXPIRE = "expire"
 
+
+BEGINNINGS: Mapping[Act, State] = MappingProxyType(
+    {Act.PROPOSE: State.PROPOSED, Act.DRAFT: State.DRAFT}
+)
+"""How an event begins: proposed by the watch, or drafted by a person."""
 
 TRANSITIONS: Mapping[State, Mapping[Act, State]] = MappingProxyType(
     {
         State.PROPOSED: {
             Act.KEEP: State.PROPOSED,
+            Act.LEAD: State.PROPOSED,
+            Act.NOTICE: State.PROPOSED,
+            Act.WITHDRAW: State.PROPOSED,
             Act.DRAFT: State.DRAFT,
             Act.APPROVE: State.APPROVED,
             Act.DISMISS: State.DISMISSED,
         },
         State.DRAFT: {
             Act.KEEP: State.DRAFT,
+            Act.EDIT: State.DRAFT,
+            Act.NOTICE: State.DRAFT,
+            Act.WITHDRAW: State.DRAFT,
             Act.SUBMIT: State.SUBMITTED,
             Act.DISMISS: State.DISMISSED,
         },
         State.SUBMITTED: {
             Act.KEEP: State.SUBMITTED,
+            Act.NOTICE: State.SUBMITTED,
+            Act.WITHDRAW: State.SUBMITTED,
             Act.RETURN: State.DRAFT,
             Act.APPROVE: State.APPROVED,
             Act.DISMISS: State.DISMISSED,
         },
         State.APPROVED: {
             Act.KEEP: State.APPROVED,
+            Act.NOTICE: State.APPROVED,
+            Act.WITHDRAW: State.APPROVED,
+            Act.PROPOSE: State.PROPOSED,
+            Act.VETO: State.PROPOSED,
             Act.RETURN: State.DRAFT,
             Act.ISSUE: State.ISSUED,
             Act.DISMISS: State.DISMISSED,
         },
         State.ISSUED: {
             Act.KEEP: State.ISSUED,
+            Act.LEAD: State.ISSUED,
+            Act.REMIND: State.ISSUED,
+            Act.SUBMIT: State.ISSUED,
             Act.UPDATE: State.ISSUED,
             Act.UPGRADE: State.ISSUED,
             Act.DOWNGRADE: State.ISSUED,
             Act.CANCEL: State.CANCELLED,
             Act.EXPIRE: State.EXPIRED,
         },
-        State.DISMISSED: {},
+        State.DISMISSED: {
+            Act.KEEP: State.DISMISSED,
+            Act.PROPOSE: State.PROPOSED,
+            Act.DRAFT: State.DRAFT,
+        },
         State.CANCELLED: {},
         State.EXPIRED: {},
     }
 )
-"""Every step a warning can take; what is not here is refused."""
+"""Every step a warning can take until it has ended; what is not here is refused."""
 
 PUBLISHING = frozenset({Act.ISSUE, Act.UPDATE, Act.UPGRADE, Act.DOWNGRADE, Act.CANCEL, Act.EXPIRE})
 """The acts that people hear of."""
+
+CLOSED = frozenset({Act.NOTICE, Act.WITHDRAW})
+"""The acts that only those hear of whom the policy names: the heads-up before a warning."""
 
 ENDING = frozenset({Act.CANCEL, Act.EXPIRE})
 """The acts that tell people it is over."""
@@ -164,13 +205,48 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     interval: dt.timedelta = dt.timedelta(hours=3)
 
 
+class Own(msgspec.Struct, frozen=True, kw_only=True):
+    """A person's own wording in one language; what is empty is written by the templates."""
+
+    headline: Annotated[str, Meta(max_length=160, pattern=_PLAIN)] = ""
+    description: Annotated[str, Meta(max_length=4_000, pattern=_PLAIN)] = ""
+    instruction: Annotated[str, Meta(max_length=2_000, pattern=_PLAIN)] = ""
+    sms: Annotated[str, Meta(max_length=500, pattern=_PLAIN)] = ""
+
+
+class Suggestion(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody else would do with an event; by: whoever asks for it, empty: the watch."""
+
+    act: Act
+    level: str
+    since: dt.datetime
+    by: str = ""
+    note: str = ""
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """A heads-up that was sent; number: of its message in the chain; by: empty: the watch."""
+
+    number: int
+    level: str
+    at: dt.datetime
+    by: str = ""
+    withdrawn: bool = False
+
+
 class Warning(msgspec.Struct, frozen=True, kw_only=True):  # noqa: A001 - the domain's own word
     """The present state of one event.
 
     opened: when its first level was reached; since: when its present level was.
     held: when any criterion was last seen to be met; decided: the last moment that was looked at.
     sent: time of the newest message, `number` of them in all; expires: end of its validity.
-    grounds: for each level that was met, the newest ground.
+    grounds: for each level that was met, the newest ground; none for what a person foresees.
+    version: counts the changes that people see; what the watch merely notes is none.
+    led: who decides what becomes of it. author: who wrote it, empty: the watch; approver: who let
+    it out. veto_until: an automatic one waits until then. barred: the watch issues nothing up to
+    this level, because a person stopped it; empty: no level.
+    reminded: number of the message whose end the desk was reminded of.
+    onset, until, text, area: what a person set: times, wording by language, a GeoJSON polygon.
     """
 
     id: uuid.UUID
@@ -189,11 +265,37 @@ class Warning(msgspec.Struct, frozen=True, kw_only=True):  # noqa: A001 - the do
     ended: dt.datetime | None = None
     number: int = 0
     grounds: Mapping[str, Ground]
+    version: int = 1
+    led: Led = "watch"
+    author: str = ""
+    approver: str = ""
+    veto_until: dt.datetime | None = None
+    barred: str = ""
+    suggestion: Suggestion | None = None
+    reminded: int = 0
+    onset: dt.datetime | None = None
+    until: dt.datetime | None = None
+    text: Mapping[str, Own] = {}
+    area: dict[str, Any] | None = None
+    notices: tuple[Notice, ...] = ()
 
     @property
     def ground(self) -> Ground:
-        """Give what the present level rests on."""
-        return self.grounds[self.level]
+        """Give what the present level rests on; no evidence where a person foresees it."""
+        found = self.grounds.get(self.level)
+        if found is not None:
+            return found
+        return Ground(seen=self.since, onset=self.onset or self.since, door=self.door, evidence=())
+
+    @property
+    def published(self) -> bool:
+        """Whether it is in force."""
+        return self.state is State.ISSUED
+
+    @property
+    def noticed(self) -> bool:
+        """Whether somebody was told of it beforehand and not that it will not come."""
+        return any(not notice.withdrawn for notice in self.notices)
 
     @property
     def supporters(self) -> frozenset[str]:
@@ -204,15 +306,32 @@ class Warning(msgspec.Struct, frozen=True, kw_only=True):  # noqa: A001 - the do
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """What was decided: the act, and the warning after it."""
+    """What was decided: the act, and the warning after it.
+
+    before: the warning before it, None at the beginning. by: None for the watch.
+    """
 
     act: Act
     warning: Warning
+    before: Warning | None = None
+    by: Person | None = None
+    note: str = ""
 
     @property
     def publishes(self) -> bool:
         """Say whether people hear of it."""
         return self.act in PUBLISHING
+
+    @property
+    def closed(self) -> bool:
+        """Say whether only those hear of it who are told beforehand."""
+        return self.act in CLOSED
+
+    @property
+    def changes(self) -> bool:
+        """Say whether it is more than a note of what was seen."""
+        version = self.before.version if self.before else 0
+        return self.act is not Act.KEEP or self.warning.version != version
 
 
 _NAMESPACE = uuid.UUID("5d3ce0b5-2f6a-5f0b-9c7e-0d2a5a1b7f10")
@@ -223,182 +342,44 @@ def identifier(*parts: object) -> uuid.UUID:
     return uuid.uuid5(_NAMESPACE, "/".join(map(str, parts)))
 
 
-def advance(
-    running: Warning | None,
-    case: Case | None,
-    *,
-    at: dt.datetime,
-    complete: bool,
-    terms: Terms,
-    exercise: bool,
-    automatic: bool = True,
-) -> Step | None:
-    """Decide what follows from what is known at ``at``; None when nothing does.
-
-    running: the event of this danger and place that has not ended.
-    case: the highest level that is met or expected now.
-    complete: the stations that supported the event have reported up to ``at``, or have been
-        silent for too long to be waited for. Until then no level falls.
-    automatic: issue without a person; otherwise it remains a proposal.
-
-    What is lone or doubtful opens a proposal at most, and raises nothing that people have heard
-    of; confirmed by the next reading or a second station it goes out, where it is automatic.
-    What fades opens nothing, but holds what stands.
-
-    A level rises at once. It falls when it was not met for ``terms.lower``, to the highest level
-    that was met within that time; the event ends when nothing was met for ``terms.end``. A message
-    is renewed when it would expire before its level falls; without data it is not, and expires.
-    Raises ValueError where the case and the event are not of the same danger and place.
-    """
-    if running is None:
-        if case is None or case.fading:
-            return None
-        return _open(case, at, terms, exercise=exercise, automatic=automatic and case.firm)
-    if case is not None and (case.hazard, case.region) != (running.hazard, running.region):
-        raise ValueError(f"{case.hazard} at {case.region} is not this warning")
-    if at < running.decided:
-        return None  # late news of a moment that has been decided changes nothing
-    if case is not None and case.firm and automatic and running.state is State.PROPOSED:
-        return _confirm(running, case, at, terms)
-    return _follow(_note(running, _believed(running, case), at), at, terms, complete=complete)
+def changed(warning: Warning, **values: Any) -> Warning:
+    """Give the warning with other values, as its next version."""
+    return msgspec.structs.replace(warning, version=warning.version + 1, **values)
 
 
-def _follow(known: Warning, at: dt.datetime, terms: Terms, *, complete: bool) -> Step:
-    """Let what is known take its course."""
-    level = _standing(known, at, terms)
-    if rank(level) > rank(known.level):
-        return _move(known, Act.UPGRADE, level, at, terms)
-    if complete and at - known.held >= terms.end:
-        return _end(known, Act.CANCEL, at)
-    # What is waited for in vain holds a level no longer than its last message said.
-    if level != known.level and (complete or at >= known.expires):
-        return _move(known, Act.DOWNGRADE, level, at, terms)
-    if _published(known):
-        if _renewal_due(known, at, terms):
-            return _say(known, Act.UPDATE, at, terms)
-        if at >= known.expires:
-            return _end(known, Act.EXPIRE, at)
-    return Step(act=Act.KEEP, warning=known)
-
-
-def _open(case: Case, at: dt.datetime, terms: Terms, *, exercise: bool, automatic: bool) -> Step:
-    ground = Ground.of(case, at=at)
-    proposed = Warning(
-        id=identifier("warning", exercise, case.hazard, case.region, at.isoformat()),
-        hazard=case.hazard,
-        region=case.region,
-        state=State.PROPOSED,
-        level=case.level,
-        door=case.door,
-        exercise=exercise,
-        opened=at,
-        since=at,
-        held=at,
-        decided=at,
-        expires=at + terms.validity,
-        grounds={case.level: ground},
-    )
-    if not automatic:
-        return Step(act=Act.PROPOSE, warning=proposed)
-    approved = msgspec.structs.replace(proposed, state=after(proposed.state, Act.APPROVE))
-    return _say(approved, Act.ISSUE, at, terms)
-
-
-def _confirm(running: Warning, case: Case, at: dt.datetime, terms: Terms) -> Step:
-    """Issue what has waited, at the level that is sound; what was in doubt is left behind."""
-    approved = msgspec.structs.replace(
-        running,
-        state=after(running.state, Act.APPROVE),
-        level=case.level,
-        door=case.door,
-        since=at,
-        held=at,
-        decided=at,
-        grounds={case.level: Ground.of(case, at=at)},
-    )
-    return _say(approved, Act.ISSUE, at, terms)
-
-
-def _believed(running: Warning, case: Case | None) -> Case | None:
-    """Give what counts for an event: what is not firm raises nothing that people have heard of.
-
-    What is lone or fades holds the level that stands, what is doubtful holds nothing.
-    """
-    if case is None or (case.firm and case.unsure is None):
-        return case
-    if not _published(running):
-        return case if case.firm or not case.fading else _capped(case, running.level)
-    unsure = case.unsure if case.firm else case
-    if unsure is None or unsure.standing == "doubtful":
-        return case if case.firm else None
-    held = _capped(unsure, running.level)
-    # What holds a level above the one that is sure stands for both.
-    return held if not case.firm or rank(held.level) > rank(case.level) else case
-
-
-def _capped(case: Case, level: str) -> Case:
-    lower = min(case.level, level, key=rank)
-    return msgspec.structs.replace(case, level=lower)
-
-
-def _note(running: Warning, case: Case | None, at: dt.datetime) -> Warning:
-    """Remember what is met now."""
-    if case is None:
-        return msgspec.structs.replace(running, decided=at)
-    ground = Ground.of(case, at=at)
-    grounds = {**running.grounds, case.level: ground}
-    door = case.door if case.level == running.level else running.door
-    return msgspec.structs.replace(running, grounds=grounds, held=at, decided=at, door=door)
-
-
-def _standing(warning: Warning, at: dt.datetime, terms: Terms) -> str:
-    """Give the highest level met within ``terms.lower``; the present one when there is none."""
-    standing = [
-        level
-        for level in LEVELS
-        if level in warning.grounds and at - warning.grounds[level].seen < terms.lower
-    ]
-    return standing[-1] if standing else warning.level
-
-
-def _published(warning: Warning) -> bool:
-    return warning.state is State.ISSUED
-
-
-def _renewal_due(warning: Warning, at: dt.datetime, terms: Terms) -> bool:
-    """Say whether the newest message ends soon, and before the level that it speaks of."""
-    rested = warning.sent is None or at - warning.sent >= terms.interval
-    until = warning.ground.seen + max(terms.lower, terms.end)
-    return rested and warning.expires - at <= terms.margin and at < until >= warning.expires
-
-
-def _move(warning: Warning, act: Act, level: str, at: dt.datetime, terms: Terms) -> Step:
-    """Go to another level, with what it rests on."""
-    door = warning.grounds[level].door
-    moved = msgspec.structs.replace(warning, level=level, door=door, since=at)
-    if not _published(warning):
-        return Step(act=Act.KEEP, warning=moved)
-    return _say(moved, act, at, terms)
-
-
-def _say(warning: Warning, act: Act, at: dt.datetime, terms: Terms) -> Step:
-    said = msgspec.structs.replace(
+def notice(
+    warning: Warning, *, at: dt.datetime, terms: Terms, by: Person | None = None, note: str = ""
+) -> Step:
+    """Tell those whom the policy names before it is published; raises TransitionError."""
+    number, until = warning.number + 1, warning.until
+    name = by.name if by else ""
+    told = changed(
         warning,
-        state=after(warning.state, act),
+        state=after(warning.state, Act.NOTICE),
+        sent=at,
+        number=number,
+        decided=max(warning.decided, at),
+        expires=until if until and until > at else max(warning.expires, at + terms.validity),
+        notices=(
+            *warning.notices,
+            Notice(number=number, level=warning.level, at=at, by=name),
+        ),
+    )
+    return Step(act=Act.NOTICE, warning=told, before=warning, by=by, note=note)
+
+
+def withdraw(
+    warning: Warning, *, at: dt.datetime, by: Person | None = None, note: str = ""
+) -> Step:
+    """Tell those who had a notice that it will not come; raises TransitionError."""
+    told = changed(
+        warning,
+        state=after(warning.state, Act.WITHDRAW),
         sent=at,
         number=warning.number + 1,
-        expires=at + terms.validity,
+        decided=max(warning.decided, at),
+        notices=tuple(
+            msgspec.structs.replace(notice, withdrawn=True) for notice in warning.notices
+        ),
     )
-    return Step(act=act, warning=said)
-
-
-def _end(warning: Warning, act: Act, at: dt.datetime) -> Step:
-    if not _published(warning):
-        state = after(warning.state, Act.DISMISS)
-        return Step(
-            act=Act.DISMISS, warning=msgspec.structs.replace(warning, state=state, ended=at)
-        )
-    ended = msgspec.structs.replace(
-        warning, state=after(warning.state, act), sent=at, ended=at, number=warning.number + 1
-    )
-    return Step(act=act, warning=ended)
+    return Step(act=Act.WITHDRAW, warning=told, before=warning, by=by, note=note)

@@ -1,19 +1,37 @@
 """What a message says, in each language and for each channel, from the catalogue's templates."""
 
 import datetime as dt
+import uuid
 import zoneinfo
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from alerts import segments
 from alerts.catalogue import Catalogue
-from alerts.evidence import Evidence
+from alerts.evidence import Door
+from alerts.facts import Facts
+from alerts.message import compose
 from alerts.regions import Region
-from alerts.warning import ENDING, Warning  # noqa: A004 - the domain's own word
+from alerts.warning import CLOSED, ENDING, Act, Own, Step, Warning  # noqa: A004 - the domain's own word
 
-FACTS = 5
-"""Conditions that a long text lists at most."""
+ACK = "{ack}"
+"""Where a text takes the recipient's own link to acknowledge; it is put in when it is sent."""
+
+ACK_PATH = "/a/" + 16 * "x"
+"""As long as such a link is behind the address of the centre; what counts segments needs it."""
+
+NAMED = 4
+"""Regions that are named where one message tells of several."""
+
+COLOURS: Mapping[str, str] = {
+    "blue": "#1f6fd6",
+    "yellow": "#f5c518",
+    "orange": "#f07d00",
+    "red": "#d7191c",
+}
+"""How levels are painted where there is no style sheet."""
 
 
 class Bureau(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +47,10 @@ class Bureau(msgspec.Struct, frozen=True, kw_only=True):
         """The time zone."""
         return zoneinfo.ZoneInfo(self.zone)
 
+    def name(self, language: str) -> str:
+        """Give the name in a language; in the last one that there is where it has none."""
+        return self.agency.get(language) or list(self.agency.values())[-1]
+
 
 class Sms(msgspec.Struct, frozen=True, kw_only=True):
     """A text and the number of segments it takes."""
@@ -38,7 +60,7 @@ class Sms(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Bulletin(msgspec.Struct, frozen=True, kw_only=True):
-    """The long texts of a message in one language."""
+    """The long texts of a message in one language; restriction: who may read a closed one."""
 
     event: str
     headline: str
@@ -46,12 +68,56 @@ class Bulletin(msgspec.Struct, frozen=True, kw_only=True):
     instruction: str
     area: str
     note: str
+    restriction: str = ""
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a channel may print of a message, in one language.
+
+    mark: stands before what is an exercise. guide: short advice; spoken: for the ear, without
+    signs. sms may hold ``ACK``. sender: the line that says who speaks. link: the public page of
+    it. colour: #rrggbb. number: of the message in its event, from 1. boundaries: GeoJSON geometries
+    of the places that it is for.
+    """
+
+    message: uuid.UUID
+    warning: uuid.UUID
+    act: str
+    hazard: str
+    level: str
+    door: Door
+    exercise: bool
+    language: str
+    mark: str
+    agency: str
+    sender: str
+    region: str
+    event: str
+    headline: str
+    description: str
+    instruction: str
+    guide: str
+    sms: Sms
+    spoken: str
+    note: str
+    sent: dt.datetime
+    onset: dt.datetime
+    expires: dt.datetime
+    sent_text: str
+    onset_text: str
+    expires_text: str
+    link: str
+    ends: bool
+    colour: str
+    number: int = 1
+    boundaries: tuple[Mapping[str, Any], ...] = ()
 
 
 class Writer:
     """Writes one message of a warning in one language.
 
-    act: what the message does; at: when it is sent.
+    act: what the message does; at: when it is sent; beside: further regions that it tells of.
+    The warning's own text, where somebody wrote one in this language, goes before the templates.
     """
 
     def __init__(
@@ -64,26 +130,50 @@ class Writer:
         bureau: Bureau,
         catalogue: Catalogue,
         language: str,
+        beside: Sequence[Region] = (),
     ) -> None:
         self._warning = warning
         self._act = act
+        self._at = at
         self._region = region
+        # What was drawn by hand is meant for those in it.
+        drawn = None if beside else warning.area
+        places = (region, *beside)
+        self._boundaries = (drawn,) if drawn else tuple(place.boundary for place in places)
+        self._bureau = bureau
         self._language = language
         self._catalogue = catalogue
-        self._local = bureau.local
         self._ends = act in ENDING
-        self._common = {
-            "mark": self._text("mark.exercise") if warning.exercise else "",
-            "agency": bureau.agency[language],
+        self._kind = "end" if self._ends else act if act in CLOSED else "warning"
+        self._own = warning.text.get(language, Own())
+        self._facts = Facts(
+            warning, catalogue=catalogue, language=language, zone=bureau.local, sense="eye"
+        )
+        self._ear = Facts(
+            warning, catalogue=catalogue, language=language, zone=bureau.local, sense="ear"
+        )
+        self._place = self._named([region, *beside])
+        self._common = self._values(self._facts, "mark.exercise")
+
+    def _values(self, facts: Facts, mark: str) -> dict[str, str]:
+        """Give the fields that every template may use."""
+        warning = self._warning
+        values = {
+            "mark": self._text(mark) if warning.exercise else "",
+            "agency": self._bureau.name(self._language),
             "hazard": self._text(f"danger.{warning.hazard}"),
             "level": self._text(f"level.{warning.level}.name"),
             "grade": self._text(f"level.{warning.level}.grade"),
             "class": self._text(f"level.{warning.level}.class"),
-            "region": region.name(language),
-            "time": self._moment(at),
+            "region": self._place,
+            "time": facts.moment(self._at),
+            "ack": ACK,
         }
-        self._common["head"] = self._text(f"head.{act}", **self._common)
-        self._full = self._moment(at, form="full")
+        values["head"] = self._text(f"head.{self._act}", **values)
+        values["onset"] = ""
+        if warning.ground.onset > self._at:
+            values["onset"] = self._text("notice.onset", time=facts.moment(warning.ground.onset))
+        return values
 
     def sms(self) -> Sms:
         """Give the text for a phone, in one segment where that is possible.
@@ -94,40 +184,91 @@ class Writer:
         """
         forms = list(self._forms())
         for body in forms:
-            if segments.count(body) == 1:
+            if self._parts(body) == 1:
                 return Sms(body=body, segments=1)
-        return Sms(body=forms[0], segments=segments.count(forms[0]))
+        return Sms(body=forms[0], segments=self._parts(forms[0]))
 
     def bulletin(self) -> Bulletin:
         """Give the long texts."""
-        force = "high" if self._warning.level in {"orange", "red"} else "low"
-        hazard = self._warning.hazard
-        ending = "_end" if self._ends else ""
-        facts = self._text("fact.joint").join(self._facts(self._fact))
+        common = {**self._common, "facts": self._facts.joint()}
+        texts = {
+            "headline": self._text(f"cap.headline.{self._kind}", **common),
+            "description": self._text(
+                f"cap.description.{self._kind}",
+                **{**common, "time": self._facts.moment(self._at, form="full")},
+            ),
+            "instruction": self._instruction(),
+        }
+        values = {**common, "time": self._facts.moment(self._at, form="full")}
+        for name, own in (
+            ("headline", self._own.headline),
+            ("description", self._own.description),
+        ):
+            if own:
+                texts[name] = self._text(f"cap.{name}.own", **values, text=own)
         return Bulletin(
             event=self._text("cap.event", **self._common),
-            headline=self._text(f"cap.headline{ending}", **self._common),
-            description=self._text(
-                f"cap.description{ending}", **{**self._common, "time": self._full, "facts": facts}
-            ),
-            instruction=self._text(
-                f"after.{hazard}" if self._ends else f"instruction.{hazard}.{force}"
-            ),
-            area=self._text("cap.area_sample", region=self._common["region"])
+            headline=texts["headline"],
+            description=texts["description"],
+            instruction=self._own.instruction or texts["instruction"],
+            area=self._text("cap.area_sample", region=self._place)
             if self._region.sample
-            else self._common["region"],
+            else self._place,
             note=self._text("cap.note") if self._warning.exercise else "",
+            restriction=self._text("notice.restriction") if self._act in CLOSED else "",
         )
+
+    def said(self) -> Said:
+        """Give all of it; raises ValueError where the act is none that people hear of."""
+        message = compose(Step(act=Act(self._act), warning=self._warning))
+        long, web = self.bulletin(), self._bureau.web.rstrip("/")
+        return Said(
+            message=message.id,
+            warning=message.warning,
+            act=self._act,
+            hazard=self._warning.hazard,
+            level=message.level,
+            door=message.door,
+            exercise=message.exercise,
+            language=self._language,
+            mark=self._common["mark"],
+            agency=self._common["agency"],
+            sender=self._catalogue.text("legal.sender", self._language, **self._common),
+            region=long.area,
+            event=long.event,
+            headline=long.headline,
+            description=long.description,
+            instruction=long.instruction,
+            guide=self._guide(),
+            sms=self.sms(),
+            spoken=self._spoken(),
+            note=long.note,
+            sent=message.sent,
+            onset=message.onset,
+            expires=message.expires,
+            sent_text=self._facts.moment(message.sent, form="full"),
+            onset_text=self._facts.moment(message.onset, form="full"),
+            expires_text=self._facts.moment(message.expires, form="full"),
+            link=f"{web}/w/{message.warning}" if web and self._act not in CLOSED else "",
+            ends=self._ends,
+            colour=COLOURS[message.level],
+            number=message.number,
+            boundaries=self._boundaries,
+        )
+
+    def head(self) -> str:
+        """Give the shortest text: what, how grave and where."""
+        return self._common["head"]
 
     def reason(self) -> str:
         """Say why it is proposed: what was measured, when it comes, and how far it is sure."""
         ground = self._warning.ground
         stations = {item.station for item in ground.evidence}
-        parts = [self._text("fact.joint").join(self._facts(self._fact))]
+        parts = [self._facts.joint()]
         if ground.door == "expected":
-            parts.append(self._why("onset", time=self._moment(ground.onset)))
+            parts.append(self._why("onset", time=self._facts.moment(ground.onset)))
         if ground.radar is not None:
-            parts.append(self._why("radar", time=self._moment(ground.radar)))
+            parts.append(self._why("radar", time=self._facts.moment(ground.radar)))
         if len(stations) > 1:
             parts.append(self._why("stations", number=len(stations)))
         if ground.standing != "sound":
@@ -139,107 +280,73 @@ class Writer:
             parts.append(self._why(f"beyond_{ground.door}", number=ground.used))
         return self._why("sentence", facts=self._why("joint").join(parts))
 
+    def _forms(self) -> Iterator[str]:
+        """Give the texts for a phone, the best first."""
+        if self._own.sms:
+            form = "notice" if self._kind == "notice" else "full"
+            yield self._text(f"sms.own.{form}", **self._common, text=self._own.sms)
+            return
+        facts = [self._facts.first(), self._facts.brief()]
+        if self._kind == "notice":
+            del facts[1]  # a notice without its likelihood is none
+        values = {**self._common, "guide": self._guide(), "chance": self._chance()}
+        for form in ("full", "short"):
+            for fact in facts:
+                yield self._text(f"sms.{self._kind}.{form}", **values, fact=fact)
+
+    def _chance(self) -> str:
+        percent = self._facts.chance()
+        return "" if percent is None else self._text("fact.probability", percent=percent)
+
+    def _spoken(self) -> str:
+        values = self._values(self._ear, "ear.exercise")
+        own = self._own.description or self._own.sms or self._own.headline
+        if own:
+            return self._text("ear.own", **values, text=own)
+        return self._text(
+            f"ear.{self._kind}", **values, fact=self._ear.first(), guide=self._guide()
+        )
+
+    def _guide(self) -> str:
+        """Give the short advice."""
+        match self._kind:
+            case "end":
+                return self._text(f"after.{self._warning.hazard}")
+            case "notice":
+                return self._text("notice.guide")
+            case "withdraw":
+                return self._text("notice.withdrawn")
+            case _:
+                return self._text(f"guide.{self._warning.hazard}.{self._force}")
+
+    def _instruction(self) -> str:
+        """Give the long advice: the bureau's for this level, where it has one."""
+        hazard, level = self._warning.hazard, self._warning.level
+        if self._kind == "notice":
+            return self._text("notice.instruction")
+        if self._kind != "warning":
+            return self._guide()
+        if self._catalogue.has(f"legal.guide.{hazard}.{level}", self._language):
+            return self._catalogue.text(f"legal.guide.{hazard}.{level}", self._language)
+        return self._text(f"instruction.{hazard}.{self._force}")
+
+    @property
+    def _force(self) -> str:
+        return "high" if self._warning.level in {"orange", "red"} else "low"
+
+    def _named(self, regions: Sequence[Region]) -> str:
+        """Name one region, or several in the order they are given."""
+        names = [region.name(self._language) for region in regions]
+        named = self._text("several.joint").join(names[:NAMED])
+        if len(names) <= NAMED:
+            return named
+        return self._text("several.many", regions=named, number=len(names))
+
+    def _parts(self, body: str) -> int:
+        return segments.count(body.replace(ACK, self._bureau.web.rstrip("/") + ACK_PATH))
+
     def _why(self, key: str, **values: object) -> str:
         return self._catalogue.text(f"proposal.{key}", self._language, **values)
 
-    def _forms(self) -> Iterator[str]:
-        """Give the texts for a phone, the best first."""
-        hazard = self._warning.hazard
-        if self._ends:
-            guide = self._text(f"after.{hazard}")
-            yield self._text("sms.end", **self._common, guide=guide)
-            yield self._text("sms.end_short", **self._common)
-            return
-        force = "high" if self._warning.level in {"orange", "red"} else "low"
-        guide = self._text(f"guide.{hazard}.{force}")
-        full, brief = next(self._facts(self._fact)), next(self._facts(self._brief))
-        yield self._text("sms.warning", **self._common, fact=full, guide=guide)
-        yield self._text("sms.warning", **self._common, fact=brief, guide=guide)
-        yield self._text("sms.short", **self._common, fact=full)
-        yield self._text("sms.short", **self._common, fact=brief)
-
-    def _facts(self, say: Callable[[Evidence], str]) -> Iterator[str]:
-        """Say what the level rests on, the strongest first; never nothing."""
-        ground = self._warning.ground
-        known = [item for item in ground.evidence if self._speaks(item)]
-        if not known:
-            # A template may leave out a value it is given.
-            when = self._moment(ground.onset)
-            yield self._text(f"fact.{ground.door}_plain", hazard=self._common["hazard"], time=when)
-            return
-        said: set[str] = set()
-        for item in known:
-            text = say(item)
-            if text not in said and len(said) < FACTS:
-                said.add(text)
-                yield text
-
-    def _speaks(self, item: Evidence) -> bool:
-        """Say whether there are words for it; a danger is told of even when a word is missing."""
-        named = self._catalogue.has(f"warning.measure.{item.element}", self._language)
-        return named and (item.value is not None or self._warning.ground.door == "expected")
-
-    def _fact(self, item: Evidence) -> str:
-        if self._warning.ground.door == "expected":
-            return self._expected(item) + self._likelihood(item)
-        now = "" if item.window else "_now"
-        return self._text(
-            f"fact.observed{now}",
-            **self._measured(item),
-            station=(item.zh if self._language == "zh" else item.en) or item.station,
-            time=self._moment(item.time),
-        )
-
-    def _brief(self, item: Evidence) -> str:
-        if self._warning.ground.door == "expected":
-            return self._expected(item)
-        now = "" if item.window else "_now"
-        return self._text(f"fact.observed{now}_brief", **self._measured(item))
-
-    def _expected(self, item: Evidence) -> str:
-        now = "" if item.window else "_now"
-        below = "_below" if "<" in item.comparison else ""
-        return self._text(f"fact.expected{now}{below}", **self._measured(item))
-
-    def _likelihood(self, item: Evidence) -> str:
-        if item.probability is None:
-            return ""
-        return self._text("fact.probability", percent=round(100 * item.probability))
-
-    def _measured(self, item: Evidence) -> dict[str, str]:
-        unit = f"unit.{item.element}"
-        plain = f"measure.{item.element}"
-        below = "_below" if "<" in item.comparison else ""
-        names = (f"{plain}_{item.statistic}{below}", f"{plain}_{item.statistic}", plain)
-        named = (name for name in names if self._catalogue.has(f"warning.{name}", self._language))
-        return {
-            "measure": self._text(next(named, plain)),
-            "value": "" if item.value is None else self._text(unit, number=_number(item.value)),
-            "threshold": self._text(unit, number=_number(item.threshold)),
-            "window": self._window(item.window),
-        }
-
-    def _window(self, seconds: int) -> str:
-        for name, size in (("days", 86_400), ("hours", 3_600)):
-            # Up to two days people count in hours.
-            if seconds % size == 0 and seconds >= (3 * size if name == "days" else size):
-                return self._text(f"window.{name}", number=seconds // size)
-        return self._text("window.minutes", number=max(1, round(seconds / 60)))
-
-    def _moment(self, moment: dt.datetime, *, form: str = "moment") -> str:
-        local = moment.astimezone(self._local)
-        values: dict[str, object] = {"day": local.day, "hour": local.hour, "minute": local.minute}
-        if form == "full":
-            values |= {"year": local.year, "month": local.month}
-        else:
-            values["month"] = self._text(f"month.{local.month}")
-        return self._text(f"time.{form}", **values)
-
     def _text(self, key: str, **values: object) -> str:
         return self._catalogue.text(f"warning.{key}", self._language, **values)
-
-
-def _number(value: float) -> str:
-    """Write one digit after the point, none where it is zero or far too many."""
-    rounded = round(value, 1 if abs(value) < 1_000 else None) or 0  # there is no minus nought
-    return f"{rounded:.1f}".removesuffix(".0")

@@ -57,8 +57,14 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     real.add_argument("--id", default="id", help="property that identifies a region")
     real.add_argument("--zh", default="name", help="property with its Chinese name")
     real.add_argument("--en", default="name_en", help="property with its English name")
+    real.add_argument(
+        "--population", default="population", help="property with the number of its people"
+    )
     real.add_argument("--swapped", action="store_true", help="latitude stands before longitude")
     real.set_defaults(work=_import_regions)
+    people = region.add_parser("people", help="how many people live in each region")
+    people.add_argument("file", type=Path, help="CSV: region (id or name), people")
+    people.set_defaults(work=_count_people)
 
 
 def _on_database(act: _Act) -> _Work:
@@ -146,9 +152,19 @@ async def _import_regions(conn: Connection, arguments: argparse.Namespace) -> It
         id_property=arguments.id,
         zh_property=arguments.zh,
         en_property=arguments.en,
+        population_property=arguments.population,
         swapped=arguments.swapped,
     )
     await regions.retire_samples(conn)
     await regions.save(conn, found)
     await regions.assign(conn, found, await stations.every(conn))
     return [f"{len(found)} regions"]
+
+
+@_on_database
+async def _count_people(conn: Connection, arguments: argparse.Namespace) -> Iterable[str]:
+    numbers = regions.populations(arguments.file)
+    unknown = await regions.people(conn, numbers)
+    if unknown:
+        raise RegionError(f"{arguments.file.name}: no region {', '.join(unknown)}")
+    return [f"{len(numbers)} regions, {sum(numbers.values())} people"]

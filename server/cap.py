@@ -36,7 +36,9 @@ async def _check(arguments: argparse.Namespace, settings: Settings, terminal: Te
         return 1
     found = examine(xml, trust=arguments.trust)
     if arguments.json:
-        sys.stdout.write(json.dumps({"valid": found.valid, **asdict(found)}, indent=1) + "\n")
+        signed = None if found.signed is None else asdict(found.signed)
+        said = {"valid": found.valid, **found.problems("en"), "signed": signed}
+        sys.stdout.write(json.dumps(said, indent=1) + "\n")
     else:
         _tell(found, arguments.file, terminal)
     return 0 if found.valid else 1
@@ -52,8 +54,8 @@ def _read(file: Path) -> bytes:
 def _tell(found: Examination, file: Path, terminal: Terminal) -> None:
     say = sys.stdout.write
     say(terminal.text("cap.valid" if found.valid else "cap.invalid", file=file) + "\n")
-    for part in ("form", "schema", "rules", "signature"):
-        for problem in getattr(found, part):
+    for part, problems in found.problems(terminal.language).items():
+        for problem in problems:
             say(f"  {terminal.text(f'cap.part.{part}')}: {problem}\n")
     if found.form or found.signature:
         return

@@ -15,6 +15,7 @@ import msgspec
 from alerts import regions
 from forecast.criteria import SHIPPED, Book, CriteriaError
 from server import exercise, trial
+from server.accounts.audit import audit
 from server.chain import opened
 from server.clock import SystemClock
 from server.settings import Settings
@@ -164,6 +165,7 @@ async def _put(arguments: argparse.Namespace, settings: Settings, terminal: Term
                 note=arguments.note,
                 now=SystemClock().now(),
             )
+            await _record(connection, "written", version, arguments)
     except (CriteriaError, CriteriaRefusedError) as error:
         return refused(error, terminal)
     sys.stdout.write(f"{version.number}\n")
@@ -187,6 +189,7 @@ async def _enact(arguments: argparse.Namespace, settings: Settings, terminal: Te
                 present=at,
                 force=arguments.force,
             )
+            await _record(connection, "in_force", version, arguments, since=since)
     except (CriteriaError, CriteriaRefusedError) as error:
         return refused(error, terminal)
     terminal.error(
@@ -237,6 +240,24 @@ async def _dry_run(arguments: argparse.Namespace, settings: Settings, terminal: 
     elif not arguments.announce:
         _print(result, names, terminal)
     return 0
+
+
+async def _record(
+    connection: Connection,
+    act: str,
+    version: Version,
+    arguments: argparse.Namespace,
+    **detail: Any,
+) -> None:
+    """Tell it in the audit, with whom the command line named."""
+    await audit(
+        connection,
+        person=None,
+        act=f"criteria.{act}",
+        subject=f"criteria/{version.number}",
+        detail={"author": arguments.author, "note": arguments.note, **detail},
+        at=SystemClock().now(),
+    )
 
 
 async def _version(connection: Connection, what: str) -> Version | None:

@@ -17,8 +17,9 @@ from typing import Any
 import psycopg
 
 from agent.event import Timeline, load
-from alerts import audience, regions
+from alerts import regions, subscribers
 from alerts.queries import Queries
+from alerts.sealing import Seal
 from server.clock import Clock, EventClock, SystemClock, aware
 from server.store import stations
 from server.store.database import Database
@@ -49,7 +50,7 @@ class Event:
     steps: int
 
 
-async def prepare(database: Database, folder: Path) -> Event:
+async def prepare(database: Database, folder: Path, *, seal: Seal) -> Event:
     """Make the database ready for the event in ``folder``: mark, stations, regions, people.
 
     Doing it again changes nothing. Raises EventError for a folder that is not an event and
@@ -91,7 +92,7 @@ async def prepare(database: Database, folder: Path) -> Event:
         samples = regions.sample(places)
         await regions.save(conn, samples)
         await regions.assign(conn, samples, places)
-        await audience.save(conn, audience.sample(samples))
+        await subscribers.save(conn, subscribers.sample(samples), seal=seal, at=SystemClock().now())
     return event
 
 

@@ -15,7 +15,9 @@ from typing import Any
 import uvloop
 
 from agent.version import __version__
-from server import administration, cap, exercise, radar, run, verify
+from alerts.policy import PolicyError
+from alerts.sealing import SealError
+from server import administration, cap, exercise, office, people, radar, run, screens, user, verify
 from server.chain import StartError, opened
 from server.clock import SystemClock
 from server.processes import ChildError
@@ -57,7 +59,7 @@ def main() -> None:
         terminal.error(f"command.error.{error.key}", **error.values)
     except ChildError as error:
         terminal.error("command.error.child", reason=error)
-    except OSError as error:
+    except (OSError, SealError, PolicyError) as error:
         terminal.error("command.error.refused", reason=error)
     except StoreError as error:
         terminal.error(f"store.{error.code}", **error.values)
@@ -77,6 +79,10 @@ def parser() -> argparse.ArgumentParser:
     radar.add_commands(commands)
     verify.add_commands(commands)
     cap.add_commands(commands)
+    user.add_commands(commands)
+    office.add_commands(commands)
+    people.add_commands(commands)
+    screens.add_commands(commands)
     for role in _MODULES:
         commands.add_parser(role, help=f"run the role {role} alone, for one process of many")
     return top

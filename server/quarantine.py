@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from server.accounts.audit import audit
 from server.chain import opened
 from server.clock import SystemClock
 from server.ingest import mapping
@@ -145,6 +146,15 @@ async def _replay(arguments: argparse.Namespace, settings: Settings, terminal: T
             mend=mend,
         )
         result = await replay.run(choice)
+        async with connection.transaction():
+            await audit(
+                connection,
+                person=None,
+                act="quarantine.replay",
+                subject="quarantine",
+                detail={"asked": choice, "mapping": str(arguments.mapping or ""), "result": result},
+                at=SystemClock().now(),
+            )
     terminal.error(
         "quarantine.replayed",
         replayed=result.replayed,

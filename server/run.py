@@ -21,8 +21,11 @@ from psycopg import sql
 from agent.event import EventError
 from alerts import ledger
 from alerts.queries import Queries
+from alerts.sealing import Seal, SealError
 from server import exercise
+from server.accounts import links, people
 from server.chain import ROLES, Chain, StartError, Step, chain, free, roles
+from server.clock import SystemClock
 from server.ingest.mapping import Mappings
 from server.processes import together
 from server.settings import Settings
@@ -71,12 +74,26 @@ async def run(arguments: argparse.Namespace, settings: Settings, terminal: Termi
         await running.start(roles(settings))
         address = web.public_url or f"http://{web.host}:{running.ports['web']}"
         terminal.say("ready", address=address)
+        await first(running, address, terminal)
         terminal.say("stop_hint", folder=settings.folder)
         work = [running.keep()]
         if arguments.event:
             work.append(_replay(running, arguments, terminal))
         await together(*work)
     return 0
+
+
+async def first(running: Chain, address: str, terminal: Terminal) -> None:
+    """Print the way in for the first administrator, where there is nobody yet."""
+    now = SystemClock().now()
+    async with running.database.connection() as conn:
+        if await people.exist(conn):
+            return
+        token = await links.first(conn, now=now)
+    zone = zoneinfo.ZoneInfo(running.settings.zone)
+    until = (now + links.LASTS).astimezone(zone).strftime("%Y-%m-%d %H:%M")
+    terminal.error("account.first", until=until)
+    terminal.write(links.address(address, token))
 
 
 async def _replay(running: Chain, arguments: argparse.Namespace, terminal: Terminal) -> None:
@@ -182,9 +199,12 @@ async def _database_apart(server: str) -> AsyncIterator[str]:
 
 async def _prepare(running: Chain, folder: Path) -> None:
     try:
-        await exercise.prepare(running.database, folder)
+        seal = Seal.load(running.settings.key)
+        await exercise.prepare(running.database, folder, seal=seal)
     except EventError as error:
         raise StartError("event", folder=folder, reason=error) from error
+    except SealError as error:
+        raise StartError("seal", reason=error) from error
     except exercise.OtherEventError as error:
         raise StartError("other_event", reason=error) from error
 

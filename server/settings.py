@@ -115,42 +115,186 @@ class Alerts(Section, frozen=True):
     policy: TOML file; empty for the one that ships with Fenghuo.
     sender: identifies the bureau in CAP, a domain or e-mail address.
     agency_zh, agency_en: the bureau's name in messages.
+    words: folder of topic.language.toml files whose texts take the place of those that ship with
+        Fenghuo, such as the guides that a law prescribes; empty: none.
     channels: real channels in use, besides the exercise phone.
-    workers: messages on their way at once.
+    fallback: those of the channels that are used only where the others failed, in this order.
+    workers: messages on their way at once, on each channel.
     signature: PEM file with a private key and its certificate, by which CAP documents are
         signed; empty: they are not.
+    key: file with the 32 bytes by which names and addresses are sealed, made where it is
+        missing; empty: people.key in the data folder. Without it nobody can be reached.
+    countries: beginnings of the telephone numbers that may sign up by themselves, as a code to
+        a far country costs much; empty: any.
     """
 
     policy: str = ""
     sender: str = "warnings@fenghuo.example"
     agency_zh: str = "示范气象台"
     agency_en: str = "Sample Weather Bureau"
+    words: str = ""
     channels: tuple[str, ...] = ()
+    fallback: tuple[str, ...] = ()
     workers: Count = 20
     signature: str = ""
+    key: str = ""
+    countries: tuple[str, ...] = ("+86",)
 
 
 class Twilio(Section, frozen=True):
-    """SMS through Twilio; ``base_url`` sends the requests to a stand-in instead."""
+    """SMS through Twilio; ``base_url`` sends the requests to a stand-in instead.
+
+    rate: messages per second that the account may send, of all dispatchers together; 0: no limit.
+    """
 
     account: str = ""
     token: str = ""
     sender: str = ""
     base_url: str = ""
     timeout: Positive = 10
+    rate: Annotated[float, Meta(ge=0)] = 0
+
+
+class Voice(Section, frozen=True):
+    """Calls, through the account of [twilio] (docs/channels.md).
+
+    sender: number that calls; empty: that of [twilio].
+    zh, en: name of the provider's voice for a language; empty: its own choice.
+    machines: wait for the beep of an answering machine; a person then hears a pause first.
+    rate: calls per second that the account may place, of all dispatchers together; 0: no limit.
+    """
+
+    sender: str = ""
+    zh: str = ""
+    en: str = ""
+    machines: bool = True
+    rate: Annotated[float, Meta(ge=0)] = 1
+
+
+class Email(Section, frozen=True):
+    """E-mail by SMTP, also for fax gateways that take e-mail.
+
+    host, port: the server that takes our mail.
+    encryption: ``tls`` (from the first byte, usual port 465), ``starttls`` (usual port 587) or
+        ``none`` (a server on this machine).
+    authority: PEM file of those who sign the server's certificate; empty: the system's.
+    user, password: as the server asks for them; empty: it does not.
+    sender: address in From; empty: alerts.sender.
+    attach: tiers that get the bulletin as a PDF too.
+    timeout: seconds that the server has for an answer.
+    rate: mails per second, of all dispatchers together; 0: no limit.
+    """
+
+    host: str = ""
+    port: Port = 587
+    encryption: Literal["tls", "starttls", "none"] = "starttls"
+    authority: str = ""
+    user: str = ""
+    password: str = ""
+    sender: str = ""
+    attach: tuple[str, ...] = ("official", "officer")
+    timeout: Positive = 20
+    rate: Annotated[float, Meta(ge=0)] = 0
+
+
+class Fax(Section, frozen=True):
+    """Fax, as a PDF by a gateway: one that takes HTTP, or one that takes e-mail.
+
+    url: where an HTTP gateway takes multipart/form-data; empty: there is none.
+    token: sent to it as ``Authorization: Bearer …``; empty: nothing.
+    number, file, id: names of its fields for the number, the PDF and our id.
+    repeatable: it knows an ``Idempotency-Key`` again, so that asking twice sends once.
+    secret: key of the signature under its reports (docs/channels.md); empty: none is believed.
+    mail: address of an e-mail gateway, as ``{number}@fax.example``; sent through [email].
+    font: TrueType or OpenType file with Chinese glyphs; empty: the best that is installed.
+    timeout: seconds that an HTTP gateway has for an answer.
+    rate: faxes per second, of all dispatchers together; 0: no limit.
+    """
+
+    url: str = ""
+    token: str = ""
+    number: str = "to"
+    file: str = "file"
+    id: str = "id"
+    repeatable: bool = False
+    secret: str = ""
+    mail: str = ""
+    font: str = ""
+    timeout: Positive = 30
+    rate: Annotated[float, Meta(ge=0)] = 0
+
+
+class Push(Section, frozen=True):
+    """Notices in browsers (Web Push). The key pair is push.pem in the data folder.
+
+    subject: where the makers of browsers can reach the bureau, ``mailto:…`` or ``https://…``;
+        empty: alerts.sender.
+    private: push services may be inside our own network.
+    timeout: seconds that a push service has for an answer.
+    """
+
+    subject: str = ""
+    private: bool = False
+    timeout: Positive = 15
+
+
+class Social(Section, frozen=True):
+    """Microblogs and staff chat; each account is a contact of its own (docs/channels.md).
+
+    timeout: seconds that a service has for an answer.
+    """
+
+    timeout: Positive = 20
+
+
+class Webhook(Section, frozen=True):
+    """Other platforms, told by HTTP; each is a contact of its own (docs/channels.md).
+
+    secret: 16 characters or more, from which the key of each platform is derived.
+    private: platforms may be inside our own network.
+    timeout: seconds that a platform has for an answer.
+    """
+
+    secret: str = ""
+    private: bool = False
+    timeout: Positive = 10
+
+
+class Display(Section, frozen=True):
+    """Display screens (docs/screens.md).
+
+    broker: where they are shown, ``mqtt://user:password@host:port`` or ``mqtts://…``; empty: they
+        come to their own pages.
+    authority: PEM file of those who sign the broker's certificate; empty: the system's.
+    timeout: seconds that the broker has for an answer.
+    """
+
+    broker: str = ""
+    authority: str = ""
+    timeout: Positive = 10
+
+
+class Gateway(Section, frozen=True):
+    """SMS through another gateway than Twilio.
+
+    description: TOML file with its address, fields and answers (docs/delivery.md); empty: Twilio.
+    secret: key or password that the description's signatures use.
+    """
+
+    description: str = ""
+    secret: str = ""
 
 
 class Web(Section, frozen=True):
-    """Pages and interfaces; ``public_url`` is how the world reaches them.
+    """Pages and interfaces.
 
-    operator_key: a secret of 16 characters or more; who sends it may replay the quarantine and
-        change the criteria over HTTP. Empty: nobody may, only the commands can.
+    public_url: how the world reaches them, ``https://…``; people sign in over TLS only, but for
+        this machine itself (docs/accounts.md).
     """
 
     host: str = "127.0.0.1"
     port: Port = 8000
     public_url: str = ""
-    operator_key: str = ""
 
 
 class Settings(Section, frozen=True):
@@ -169,12 +313,25 @@ class Settings(Section, frozen=True):
     watch: Watch = Watch()
     alerts: Alerts = Alerts()
     twilio: Twilio = Twilio()
+    gateway: Gateway = Gateway()
+    voice: Voice = Voice()
+    email: Email = Email()
+    fax: Fax = Fax()
+    push: Push = Push()
+    social: Social = Social()
+    webhook: Webhook = Webhook()
+    display: Display = Display()
     web: Web = Web()
 
     @property
     def folder(self) -> Path:
         """The data folder, absolute."""
         return Path(self.data).resolve()
+
+    @property
+    def key(self) -> Path:
+        """The file by which names and addresses are sealed."""
+        return Path(self.alerts.key).resolve() if self.alerts.key else self.folder / "people.key"
 
 
 def load(file: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -251,8 +408,10 @@ def _check(settings: Settings) -> None:
             dt.time.fromisoformat(end)
     except ValueError:
         raise SettingsError("store.day_ends: write local times, as 20:00") from None
-    if 0 < len(settings.web.operator_key) < 16:
-        raise SettingsError("web.operator_key is too short: use 16 characters or more")
+    if 0 < len(settings.webhook.secret) < 16:
+        raise SettingsError("webhook.secret is too short: use 16 characters or more")
+    if settings.fax.mail and settings.fax.mail.count("{number}") != 1:
+        raise SettingsError("fax.mail: write the address with {number}, as {number}@fax.example")
     ingest = settings.ingest
     if ingest.anonymous and ingest.source == "listener" and not ingest.host.startswith("127."):
         raise SettingsError("ingest.anonymous is for loopback only: give the stations keys")

@@ -47,6 +47,12 @@ class Terminal:
         self._out.write(self.text(key, **values) + "\n")
         self._out.flush()
 
+    def write(self, line: str) -> None:
+        """Write a line that is in no language, as an address."""
+        self._clear()
+        self._out.write(f"{line}\n")
+        self._out.flush()
+
     def progress(self, *, step: int, steps: int, **values: object) -> None:
         """Draw how far the replay is; where nobody watches, a line each tenth."""
         filled = BAR * step // max(steps, 1)

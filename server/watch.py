@@ -19,26 +19,25 @@ import asyncio
 import datetime as dt
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeAlias
 
 import msgspec
 import numpy as np
 import psycopg
 from numpy.typing import NDArray
 
-from alerts import ledger, regions
-from alerts.cap.signature import Signer
-from alerts.catalogue import Catalogue
+from alerts import ledger, policies, regions
 from alerts.evidence import Case, named
-from alerts.policy import Policy, season
-from alerts.warning import Act, advance
-from alerts.wording import Bureau
+from alerts.policy import Policy
 from forecast.criteria import Book, Criteria
 from forecast.proposal import Proposal, propose
 from server import exercise, rules
 from server.backlog import Backlog
 from server.clock import Clock, SystemClock
+from server.decision import decide
+from server.desk import desk as made
+from server.desk import policy_file
 from server.judging import Keeper
 from server.memory import Memory
 from server.processes import ready
@@ -68,8 +67,8 @@ PART = 3_000
 PRESENT = 600
 """Readings not older than this (s) are decided on at once; older ones within the second."""
 
-NOTE = dt.timedelta(minutes=1)
-"""A warning that nothing changes in is written down again after this time."""
+Reading: TypeAlias = Callable[[Connection], Awaitable[Policy]]
+"""Reads the policy in force."""
 
 RELOAD = dt.timedelta(minutes=1)
 """How often stations and regions are looked at for changes."""
@@ -77,18 +76,8 @@ RELOAD = dt.timedelta(minutes=1)
 
 async def serve(settings: Settings, *, clock: Clock) -> None:
     """Decide until cancelled; a broken turn is rolled back and begun again from the store."""
-    desk = ledger.Desk(
-        bureau=Bureau(
-            agency={"zh": settings.alerts.agency_zh, "en": settings.alerts.agency_en},
-            sender=settings.alerts.sender,
-            zone=settings.zone,
-            web=settings.web.public_url,
-        ),
-        policy=Policy.load(Path(settings.alerts.policy) if settings.alerts.policy else None),
-        catalogue=Catalogue.load(),
-        channels=settings.alerts.channels,
-        signer=Signer.load(Path(settings.alerts.signature)) if settings.alerts.signature else None,
-    )
+    file = policy_file(settings)
+    desk = made(settings, Policy.load(file))
     async with (
         await Database.open(settings.store.url, name="fenghuo watch", size=3) as database,
         Wakeup(database, "fenghuo_arrival", "fenghuo_clock") as wakeup,
@@ -109,7 +98,13 @@ async def serve(settings: Settings, *, clock: Clock) -> None:
                         at = at or await _present(conn, clock)
                         found = await rules.read(conn, settings, at=at)
                         watch = await Watch.open(
-                            conn, found, desk, settings.watch.silence, clock, keeper=keeper
+                            conn,
+                            found,
+                            desk,
+                            settings.watch.silence,
+                            clock,
+                            keeper=keeper,
+                            policy=lambda conn: policies.in_force(conn, file),
                         )
                     at = await _follow(
                         watch, database, wakeup, bell, settings=settings, vitals=vitals
@@ -176,11 +171,13 @@ class Watch:
         members: Mapping[str, Sequence[int]],
         rules: Rules,
         keeper: Keeper | None = None,
+        policy: Reading | None = None,
     ) -> None:
         """Know the stations, in the order of the nowcast, and the stations of each region."""
         self._memory = memory
         self._nowcast = memory.nowcast
         self._desk = desk
+        self._policy = policy
         self._silence = silence
         self.clock = clock
         self.rules = rules
@@ -208,8 +205,12 @@ class Watch:
         clock: Clock,
         *,
         keeper: Keeper | None = None,
+        policy: Reading | None = None,
     ) -> "Watch":
-        """Begin where the last turn ended: with the readings that its windows need."""
+        """Begin where the last turn ended: with the readings that its windows need.
+
+        policy: reads what is in force, at each decision; without it the desk's stays.
+        """
         places = await stations.every(conn)
         found = criteria if isinstance(criteria, Rules) else Rules(criteria)
         watch = cls(
@@ -221,6 +222,7 @@ class Watch:
             members=await regions.membership(conn),
             rules=found,
             keeper=keeper,
+            policy=policy,
         )
         decided = await arrivals.decided(conn, CONSUMER)
         since = decided if await exercise.read(conn) else clock.now()
@@ -341,46 +343,18 @@ class Watch:
     async def _decide(self, conn: Connection, moment: int, *, as_exercise: bool) -> None:
         """Decide everything for one moment and write what follows."""
         at = dt.datetime.fromtimestamp(moment, dt.UTC)
+        if self._policy is not None:
+            policy = await self._policy(conn)
+            self._desk = msgspec.structs.replace(self._desk, policy=policy)
         cases: dict[tuple[str, str], Case] = {}
         for proposal in self._proposals(moment):
             found = named(proposal, regions=self._regions, stations=self._places, at=at)
             cases[found.hazard, found.region] = found
-        running = {
-            (warning.hazard, warning.region): warning for warning in await ledger.running(conn)
-        }
-        policy = self._desk.policy
-        for key in sorted(running.keys() | cases.keys()):
-            warning, case = running.get(key), cases.get(key)
-            if warning is None and case is not None:
-                case = await self._within_budget(conn, case, at, as_exercise=as_exercise)
-            step = advance(
-                warning,
-                case,
-                at=at,
-                complete=warning is None
-                or self._memory.heard(warning.supporters, moment, silence=self._silence),
-                terms=policy.terms(key[0]),
-                exercise=as_exercise,
-                automatic=policy.issues(
-                    hazard=key[0], level=case.level if case else "blue", exercise=as_exercise
-                ),
-            )
-            if step is None:
-                continue
-            if step.act is Act.KEEP and warning and at - warning.decided < NOTE:
-                continue
-            await ledger.record(conn, step, desk=self._desk)
-
-    async def _within_budget(
-        self, conn: Connection, case: Case, at: dt.datetime, *, as_exercise: bool
-    ) -> Case | None:
-        """Give the case as far as the season's budget of low levels lets it open."""
-        proposals = self._desk.policy.proposals
-        if not proposals.limit(case.level):
-            return case
-        since = season(at, self._desk.bureau.local)
-        used = await ledger.used(conn, case, exercise=as_exercise, since=since)
-        if not proposals.allows(case, used=used):
-            return None
-        beyond = used >= proposals.limit(case.level)
-        return msgspec.structs.replace(case, used=used) if beyond else case
+        await decide(
+            conn,
+            cases,
+            at=at,
+            as_exercise=as_exercise,
+            desk=self._desk,
+            heard=lambda names: self._memory.heard(names, moment, silence=self._silence),
+        )

@@ -8,16 +8,22 @@ from typing import Any, NamedTuple
 import msgspec
 import psycopg
 
-from alerts import audience, ledger, regions
+from alerts import contacts, ledger, regions, subscribers
 from alerts.catalogue import Catalogue
+from alerts.contacts import Address
+from alerts.course import advance
 from alerts.evidence import Case, Door, Evidence
 from alerts.ledger import Desk
 from alerts.policy import Policy
 from alerts.regions import Region
-from alerts.warning import Step, Terms, advance
+from alerts.sealing import KEY_BYTES, Seal
+from alerts.warning import Step, Terms
 from alerts.wording import Bureau
 
 START = dt.datetime(2016, 7, 20, 0, tzinfo=dt.UTC)
+
+SEAL = Seal(bytes(KEY_BYTES))
+"""By which the names and numbers of tests are sealed."""
 
 LEVELS_OF = {
     "typhoon": "blue yellow orange red",
@@ -180,18 +186,24 @@ def connector(url: str) -> Callable[[], AbstractAsyncContextManager[psycopg.Asyn
     return lent
 
 
+def phone(number: str) -> tuple[Address, ...]:
+    """The addresses of somebody who is reached by SMS."""
+    return (contacts.read("sms", number),)
+
+
 async def prepare(url: str, *, people: int = 0) -> psycopg.AsyncConnection[Any]:
     """Give a connection to a database with one region and its sample subscribers, or so many."""
     conn = await psycopg.AsyncConnection.connect(url)
     await regions.save(conn, [REGION])
     if not people:
-        await audience.save(conn, audience.sample([REGION]))
+        await subscribers.save(conn, subscribers.sample([REGION]), seal=SEAL, at=START)
     else:
-        first = audience.sample([REGION])[0]
+        first = subscribers.sample([REGION])[0]
         crowd = [
-            msgspec.structs.replace(first, phone=f"+86199{number:08}") for number in range(people)
+            msgspec.structs.replace(first, addresses=phone(f"+86199{number:08}"))
+            for number in range(people)
         ]
-        await audience.save(conn, crowd)
+        await subscribers.save(conn, crowd, seal=SEAL, at=START)
     await conn.commit()
     return conn
 

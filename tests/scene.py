@@ -2,26 +2,28 @@
 
 import datetime as dt
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from psycopg import sql
 
-from alerts import audience, ledger, regions
+from alerts import ledger, regions, subscribers
 from alerts.catalogue import Catalogue
-from alerts.evidence import Case, Evidence
+from alerts.course import advance
+from alerts.evidence import LEVELS, Case, Evidence
 from alerts.ledger import Desk
 from alerts.message import Message
 from alerts.policy import Policy
-from alerts.warning import Step, Terms, advance
+from alerts.warning import Step, Terms
 from alerts.warning import Warning as Running
 from alerts.wording import Bureau
 from server import exercise
 from server.store import stations
 from server.store.connection import Connection, connect, probe
 from server.store.partitions import Partitions
+from tests.samples import SEAL
 
 START = dt.datetime(2016, 7, 19, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
@@ -52,7 +54,7 @@ class Scene:
             samples = regions.sample(places)
             await regions.save(conn, samples)
             await regions.assign(conn, samples, places)
-            await audience.save(conn, audience.sample(samples))
+            await subscribers.save(conn, subscribers.sample(samples), seal=SEAL, at=now)
             if event:
                 await exercise.mark(conn, self._event())
 
@@ -97,9 +99,19 @@ class Scene:
             await self.report(rows, time=time)
 
     async def warn(
-        self, station: str, level: str | None, *, at: dt.datetime, value: float = 51.2
+        self,
+        station: str,
+        level: str | None,
+        *,
+        at: dt.datetime,
+        value: float = 51.2,
+        automatic: Collection[str] = LEVELS,
+        veto: dt.timedelta = dt.timedelta(0),
     ) -> Message | None:
-        """Open or raise the rainstorm warning of a station's region; end it with None."""
+        """Open or raise the rainstorm warning of a station's region; end it with None.
+
+        automatic, veto: as in `advance`; what is not automatic remains a proposal.
+        """
         case = None if level is None else self._case(station, level, at, value)
         async with await connect(self.url, name="scene") as conn:
             step = advance(
@@ -109,6 +121,8 @@ class Scene:
                 complete=True,
                 terms=Terms(),
                 exercise=True,
+                automatic=automatic,
+                veto=veto,
             )
             assert isinstance(step, Step)
             said = await ledger.record(conn, step, desk=self._desk())

@@ -14,6 +14,7 @@ from server.settings import Settings, Store, Watch
 from server.store.database import Database
 from server.web import app
 from server.web.live import Live
+from tests.samples import SEAL
 from tests.support import eventually_async
 
 
@@ -73,14 +74,20 @@ class Events:
 
 @contextlib.asynccontextmanager
 async def website(
-    url: str, *, clock: Clock | None = None, silence: float = 7200, port: int = 0
+    url: str,
+    *,
+    clock: Clock | None = None,
+    wall: Clock | None = None,
+    silence: float = 7200,
+    port: int = 0,
+    **sections: Any,
 ) -> AsyncIterator[Website]:
-    """Run the web role over a database until the block ends."""
+    """Run the web role over a database until the block ends; ``sections`` of the settings."""
     listening = app.bound("127.0.0.1", port)
     address = "http://{}:{}".format(*listening.getsockname())
-    settings = Settings(store=Store(url=url), watch=Watch(silence=silence))
+    settings = Settings(store=Store(url=url), watch=Watch(silence=silence), **sections)
     async with await Database.open(url, name="test web", size=4) as database:
-        application = app.create(database, settings, clock or SystemClock())
+        application = app.create(database, settings, clock or SystemClock(), wall=wall, seal=SEAL)
         live = application.state.context.live
         task = asyncio.create_task(app.run(application, listening))
         async with httpx.AsyncClient(base_url=address, timeout=10) as client:

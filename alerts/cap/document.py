@@ -10,7 +10,7 @@ from alerts.codes import AWARENESS_LEVEL, CMA_LEVEL, CODES, SEVERITY
 from alerts.evidence import Evidence
 from alerts.message import Message
 from alerts.regions import Region
-from alerts.warning import ENDING, Act, Warning  # noqa: A004 - the domain's own word
+from alerts.warning import CLOSED, ENDING, Act, Warning  # noqa: A004 - the domain's own word
 from alerts.wording import Bulletin, Bureau
 
 NAMESPACE = "urn:oasis:names:tc:emergency:cap:1.2"
@@ -18,7 +18,12 @@ NAMESPACE = "urn:oasis:names:tc:emergency:cap:1.2"
 LANGUAGES = {"zh": "zh-CN", "en": "en-US"}
 """The catalogue's languages as CAP names them."""
 
-_KIND = {Act.ISSUE: "Alert", Act.CANCEL: "Cancel", Act.EXPIRE: "Cancel"}
+_KIND = {
+    Act.ISSUE: "Alert",
+    Act.CANCEL: "Cancel",
+    Act.EXPIRE: "Cancel",
+    Act.WITHDRAW: "Cancel",
+}
 _RESPONSE = {"blue": "Monitor", "yellow": "Prepare", "orange": "Execute", "red": "Execute"}
 
 
@@ -33,7 +38,8 @@ def build(
 ) -> str:
     """Give the alert as XML text.
 
-    predecessors: the earlier messages of the chain; those that still count are referred to.
+    predecessors: the earlier messages of the chain that may be referred to; those that still count
+        are.
     bulletins: by language, in the order in which they stand in the alert.
     """
     zone = bureau.local
@@ -42,8 +48,13 @@ def build(
     _add(alert, "sender", bureau.sender)
     _add(alert, "sent", moment(message.sent, zone))
     _add(alert, "status", "Exercise" if message.exercise else "Actual")
-    _add(alert, "msgType", _KIND.get(message.act, "Update"))
-    _add(alert, "scope", "Public")
+    # The first notice refers to nothing yet, and an update that does is refused.
+    begins = message.act is Act.NOTICE and not predecessors
+    _add(alert, "msgType", "Alert" if begins else _KIND.get(message.act, "Update"))
+    closed = message.act in CLOSED
+    _add(alert, "scope", "Restricted" if closed else "Public")
+    if closed:
+        _add(alert, "restriction", " ".join(text.restriction for text in bulletins.values()))
     _add(alert, "note", " ".join(text.note for text in bulletins.values() if text.note))
     references = " ".join(
         f"{bureau.sender},{earlier.id},{moment(earlier.sent, zone)}"
@@ -88,7 +99,7 @@ def _info(
     region: Region,
     bureau: Bureau,
 ) -> None:
-    zone, ends = bureau.local, message.act in ENDING
+    zone, ends = bureau.local, message.act in ENDING or message.act is Act.WITHDRAW
     code = CODES[warning.hazard]
     info = _add(alert, "info")
     _add(info, "language", LANGUAGES.get(language, language))
@@ -104,7 +115,7 @@ def _info(
     _add(info, "effective", moment(message.sent, zone))
     _add(info, "onset", moment(message.onset, zone))
     _add(info, "expires", moment(message.expires, zone))
-    _add(info, "senderName", bureau.agency[language])
+    _add(info, "senderName", bureau.name(language))
     _add(info, "headline", bulletin.headline)
     _add(info, "description", bulletin.description)
     _add(info, "instruction", bulletin.instruction)
@@ -113,8 +124,10 @@ def _info(
         _pair(info, "parameter", name, value)
     area = _add(info, "area")
     _add(area, "areaDesc", bulletin.area)
-    for ring in rings(region):
+    for ring in rings(region.boundary if warning.area is None else warning.area):
         _add(area, "polygon", ring)
+    if warning.area is not None:
+        return  # a geocode beside the polygon would stand for the whole region again
     official = len(region.id) == 6 and region.id.isdecimal()
     _pair(area, "geocode", "adcode" if official else "fenghuo:region", region.id)
 
@@ -143,7 +156,9 @@ def _urgency(message: Message) -> str:
     """Immediate when met, or within 3 h; Future beyond 12 h; Expected between."""
     if message.door == "observed":
         return "Immediate"
-    window = max((item.window for item in message.evidence), default=0)
+    # What a person foresees has no window: it counts how long it is until then.
+    ahead = int((message.onset - message.sent).total_seconds())
+    window = max((item.window for item in message.evidence), default=ahead)
     if window <= 3 * 3_600:
         return "Immediate"
     return "Expected" if window <= 12 * 3_600 else "Future"
@@ -156,9 +171,11 @@ def _certainty(message: Message) -> str:
     return "Possible" if known and max(known) < 0.5 else "Likely"
 
 
-def rings(region: Region) -> list[str]:
-    """Give the outer lines as ``lat,lon lat,lon …``, closed; CAP has no word for holes."""
-    boundary = region.boundary
+def rings(boundary: Mapping[str, Any]) -> list[str]:
+    """Give the outer lines as ``lat,lon lat,lon …``, closed; CAP has no word for holes.
+
+    boundary: GeoJSON Polygon or MultiPolygon.
+    """
     several = boundary["type"] == "MultiPolygon"
     polygons = boundary["coordinates"] if several else [boundary["coordinates"]]
     return [

@@ -7,6 +7,7 @@ from lxml import etree
 
 from alerts.cap import rules, schema, signature
 from alerts.cap.document import NAMESPACE
+from alerts.cap.rules import Fault
 from alerts.cap.signature import Signature, SignatureError
 
 
@@ -20,7 +21,7 @@ class Examination:
 
     form: tuple[str, ...] = ()
     schema: tuple[str, ...] = ()
-    rules: tuple[str, ...] = ()
+    rules: tuple[Fault, ...] = ()
     signature: tuple[str, ...] = ()
     signed: Signature | None = None
 
@@ -28,6 +29,15 @@ class Examination:
     def valid(self) -> bool:
         """Whether nothing is wrong."""
         return not (self.form or self.schema or self.rules or self.signature)
+
+    def problems(self, language: str) -> dict[str, list[str]]:
+        """Give what is wrong, by part; where others say it, as they do, in English."""
+        return {
+            "form": [*self.form],
+            "schema": [*self.schema],
+            "rules": [fault.text(language) for fault in self.rules],
+            "signature": [*self.signature],
+        }
 
 
 def examine(xml: bytes, *, trust: Path | None = None) -> Examination:

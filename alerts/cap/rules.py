@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import shapely
 from lxml import etree
 
 from alerts.cap.document import NAMESPACE
+from alerts.catalogue import Catalogue
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d")
 _FORBIDDEN = re.compile(r"[\s,<&]")
@@ -17,127 +19,143 @@ _TIMES = ("effective", "onset", "expires")
 _ALIKE = ("urgency", "severity", "certainty", *_TIMES)
 
 
-def check(xml: str | bytes) -> list[str]:
-    """Give what is wrong with an alert, one sentence each; empty when it is right."""
+class Fault(msgspec.Struct, frozen=True):
+    """A rule that is broken: a key of the catalogue's ``cap.rule``, and its values.
+
+    info: number of the info block, 0 for the alert as a whole.
+    """
+
+    key: str
+    values: dict[str, str] = {}
+    info: int = 0
+
+    def text(self, language: str) -> str:
+        """Give the sentence."""
+        words = Catalogue.load()
+        said = words.text(f"cap.rule.{self.key}", language, **self.values)
+        if not self.info:
+            return said
+        return words.text("cap.rule.where", language, number=self.info, problem=said)
+
+
+def check(xml: str | bytes) -> list[Fault]:
+    """Give what is wrong with an alert; empty when it is right."""
     parser = etree.XMLParser(resolve_entities=False, no_network=True)
     try:
         alert = etree.fromstring(xml.encode() if isinstance(xml, str) else xml, parser)
     except etree.XMLSyntaxError as error:
-        return [f"not XML: {error}"]
+        return [_fault("xml", reason=str(error))]
     if alert.tag != f"{{{NAMESPACE}}}alert":
-        return [f"the root is {alert.tag}, not a CAP 1.2 alert"]
+        return [_fault("root", root=str(alert.tag))]
     return [*_head(alert), *_references(alert), *_infos(alert)]
 
 
-def _head(alert: Any) -> Iterator[str]:
+def _head(alert: Any) -> Iterator[Fault]:
     for name in ("identifier", "sender"):
         if not _text(alert, name) or _FORBIDDEN.search(_text(alert, name)):
-            yield f"{name} is empty or has a space, a comma, < or &"
+            yield _fault("word", name=name)
     if _time(_text(alert, "sent")) is None:
-        yield "sent is not a time with a numeric offset"
+        yield _fault("time", name="sent")
     if _text(alert, "status") == "Exercise" and not _text(alert, "note"):
-        yield "an exercise must say in its note what it is"
+        yield _fault("exercise")
     scope = _text(alert, "scope")
     for needed, name in (("Restricted", "restriction"), ("Private", "addresses")):
         if scope == needed and not _text(alert, name):
-            yield f"scope {needed} needs {name}"
+            yield _fault("scope", scope=needed, name=name)
 
 
-def _references(alert: Any) -> Iterator[str]:
+def _references(alert: Any) -> Iterator[Fault]:
     kind, references = _text(alert, "msgType"), _text(alert, "references").split()
     if kind in {"Update", "Cancel", "Ack", "Error"} and not references:
-        yield f"{kind} must refer to earlier messages"
+        yield _fault("unreferenced", kind=kind)
     if kind == "Alert" and references:
-        yield "Alert begins a chain and refers to nothing"
+        yield _fault("begins")
     for reference in references:
         parts = reference.split(",")
         sent = _time(parts[2]) if len(parts) == 3 else None
         if sent is None:
-            yield f"reference {reference!r} is not sender,identifier,sent"
+            yield _fault("reference", reference=reference)
             continue
         own = _time(_text(alert, "sent"))
         if own is not None and sent > own:
-            yield f"reference {reference!r} is later than the message"
+            yield _fault("reference_later", reference=reference)
         if parts[1] == _text(alert, "identifier"):
-            yield "the message refers to itself"
+            yield _fault("itself")
 
 
-def _infos(alert: Any) -> Iterator[str]:
+def _infos(alert: Any) -> Iterator[Fault]:
     infos = _all(alert, "info")
     if not infos and _text(alert, "msgType") in {"Alert", "Update"}:
-        yield "no info block"
+        yield _fault("no_info")
     languages = [_text(info, "language").lower() or "en-us" for info in infos]
     if len(set(languages)) < len(languages):
-        yield "two info blocks in one language"
+        yield _fault("language_twice")
     for number, info in enumerate(infos, start=1):
-        where = f"info {number}"
-        yield from (f"{where}: {problem}" for problem in _info(info, _text(alert, "sent")))
+        for fault in _info(info, _text(alert, "sent")):
+            yield msgspec.structs.replace(fault, info=number)
         for name in _ALIKE:
             if _text(info, name) != _text(infos[0], name):
-                yield f"{where}: {name} differs from info 1"
+                yield Fault("differs", {"name": name}, number)
 
 
-def _info(info: Any, sent: str) -> Iterator[str]:
+def _info(info: Any, sent: str) -> Iterator[Fault]:
     yield from _order(info, _time(sent))
-    for name in ("headline", "description"):
-        if not _text(info, name):
-            yield f"no {name}"
-    areas = _all(info, "area")
-    if not areas:
-        yield "no area"
-    for area in areas:
+    for name in ("headline", "description", "area"):
+        if not _all(info, name) or (name != "area" and not _text(info, name)):
+            yield _fault("without", name=name)
+    for area in _all(info, "area"):
         yield from _area(area)
 
 
-def _order(info: Any, sent: dt.datetime | None) -> Iterator[str]:
+def _order(info: Any, sent: dt.datetime | None) -> Iterator[Fault]:
     """Say where the times of an info block make no sense together."""
     if not _text(info, "expires"):
-        yield "no expires: it would count for ever"
+        yield _fault("no_expires")
     times = {name: _time(_text(info, name)) for name in _TIMES}
     for name in _TIMES:
         if _text(info, name) and times[name] is None:
-            yield f"{name} is not a time with a numeric offset"
+            yield _fault("time", name=name)
     effective, expires = times["effective"], times["expires"]
-    for earlier, words in (
-        (sent, "it is sent"),
-        (effective, "it takes effect"),
-        (times["onset"], "the onset"),
-    ):
+    for earlier, what in ((sent, "sent"), (effective, "effective"), (times["onset"], "onset")):
         if expires and earlier and expires <= earlier:
-            yield f"expires before {words}"
+            yield _fault(f"expires_before_{what}")
     if effective and sent and effective < sent:
-        yield "takes effect before it is sent"
+        yield _fault("effective_early")
 
 
-def _area(area: Any) -> Iterator[str]:
+def _area(area: Any) -> Iterator[Fault]:
     if not any(_all(area, name) for name in ("polygon", "circle", "geocode")):
-        yield "the area has no polygon, circle or geocode"
+        yield _fault("nowhere")
     for polygon in _all(area, "polygon"):
         yield from _polygon((polygon.text or "").strip())
 
 
-def _polygon(text: str) -> Iterator[str]:
+def _polygon(text: str) -> Iterator[Fault]:
     try:
         points = [(float(a), float(b)) for a, b in (pair.split(",") for pair in text.split())]
     except ValueError:
-        yield "a polygon is pairs of latitude,longitude"
+        yield _fault("polygon_pairs")
         return
     if len(points) < 4:
-        yield "a polygon has at least four points"
+        yield _fault("polygon_few")
         return
     if points[0] != points[-1]:
-        yield "a polygon is not closed: its last point must be its first"
+        yield _fault("polygon_open")
         return
     if any(abs(latitude) > 90 for latitude, _ in points):
-        yield "a latitude beyond 90 degrees: are latitude and longitude swapped?"
+        yield _fault("latitude")
         return
     if any(abs(longitude) > 180 for _, longitude in points):
-        yield "a longitude beyond 180 degrees"
+        yield _fault("longitude")
         return
     if any(abs(a[1] - b[1]) > 180 for a, b in pairwise(points)):
         return  # across the date line; whether it crosses itself cannot be told on a plane
     if not shapely.Polygon(points).is_valid:
-        yield "a polygon crosses itself"
+        yield _fault("polygon_crosses")
+
+
+def _fault(key: str, **values: str) -> Fault:
+    return Fault(key, values)
 
 
 def _time(text: str) -> dt.datetime | None:

@@ -2,9 +2,12 @@
 
 from functools import lru_cache
 from importlib.resources import files
+from threading import Lock
 from typing import Any
 
 from lxml import etree
+
+_turn = Lock()
 
 MOST = 20
 """Complaints told of one document."""
@@ -12,11 +15,14 @@ MOST = 20
 
 def check(alert: Any) -> list[str]:
     """Give what the schema says against an alert, with the line, one sentence each."""
-    schema = _schema()
-    if schema.validate(alert):
-        return []
-    log: Any = schema.error_log  # the stubs do not know that it is a sequence
-    errors = list(log)[:MOST]
+    # Two threads that read a schema at once spoil libxml2's types for the whole process, and two
+    # that validate mix up what is said against their alerts.
+    with _turn:
+        schema = _schema()
+        if schema.validate(alert):
+            return []
+        log: Any = schema.error_log  # the stubs do not know that it is a sequence
+        errors = list(log)[:MOST]
     return [f"line {error.line}: {_plain(str(error.message))}" for error in errors]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 import psycopg
 
 from alerts.queries import Queries
+from server import offices
 from server.clock import Clock, SystemClock
 from server.processes import ready
 from server.settings import Settings
@@ -37,11 +38,13 @@ _queries = Queries("server.store", "housekeeping.sql")
 async def serve(settings: Settings, *, clock: Clock) -> None:
     """Keep house until cancelled; needs ``settings.store.url``."""
     async with await Database.open(
-        settings.store.url, name="fenghuo housekeeping", size=2
+        settings.store.url, name="fenghuo housekeeping", size=4
     ) as database:
         keeper = Housekeeping(database, settings, clock=clock)
         ready("keep")
-        await keeper.run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(keeper.run(), name="housekeeping")
+            group.create_task(offices.run(database, clock), name="other offices")
 
 
 class Housekeeping:

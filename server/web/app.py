@@ -14,23 +14,47 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent.version import __version__
-from alerts.catalogue import Catalogue
+from alerts.sealing import Seal
+from server import sealed
+from server.accounts import people
 from server.clock import Clock, SystemClock
+from server.desk import words
+from server.probing import Channels
 from server.processes import ready
 from server.settings import Settings
 from server.store.database import Database
 from server.web import (
+    accounts,
+    acknowledge,
+    acts,
+    airtime,
+    areas,
     criteria,
+    display,
+    fatigue,
     feeds,
     health,
+    ivr,
     notices,
     observations,
+    offices,
     pages,
+    policy,
+    preview,
     problems,
     proposals,
+    public,
+    push,
     quarantine,
     receipts,
+    replies,
+    screens,
+    sending,
+    signin,
+    signup,
+    subscribers,
     verification,
+    widget,
 )
 from server.web.context import Context
 from server.web.live import Live
@@ -46,21 +70,30 @@ class PortError(OSError):
 
 
 def create(
-    database: Database, settings: Settings, clock: Clock, *, wall: Clock | None = None
+    database: Database,
+    settings: Settings,
+    clock: Clock,
+    *,
+    wall: Clock | None = None,
+    seal: Seal | None = None,
 ) -> FastAPI:
     """Give the application; its lifespan keeps the stream up to date.
 
     clock: what is decided by, the event's in an exercise; wall: the real time, by which the age
-    of what arrived is told.
+    of what arrived is told; seal: of names and addresses, that of the settings without one.
+    Raises SealError for a key that is none.
     """
-    live = Live(database, clock, wall or SystemClock())
+    seal = seal or Seal.load(settings.key)
+    live = Live(database, clock, wall or SystemClock(), seal)
     context = Context(
         database=database,
         settings=settings,
         clock=clock,
         wall=wall or SystemClock(),
-        catalogue=Catalogue.load(),
+        catalogue=words(settings),
+        seal=seal,
         live=live,
+        channels=Channels(settings, wall or SystemClock()),
     )
 
     @contextlib.asynccontextmanager
@@ -69,10 +102,11 @@ def create(
         try:
             yield
         finally:
-            live.hub.close()
+            live.close()
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+            await context.channels.close()
 
     app = FastAPI(
         title="Fenghuo",
@@ -85,16 +119,40 @@ def create(
     )
     app.state.context = context
     problems.install(app)
-    app.include_router(health.router(context))
-    app.include_router(observations.router(context))
-    app.include_router(quarantine.router(context))
-    app.include_router(criteria.router(context))
-    app.include_router(feeds.router(context))  # before the documents, whose path takes any name
-    app.include_router(notices.router(context))
-    app.include_router(proposals.router(context))
-    app.include_router(receipts.router(context))
-    app.include_router(verification.router(context))
-    app.include_router(pages.router(context))
+    # Feeds stand before the documents, whose path takes any name; the preview before the acts.
+    for each in (
+        health,
+        signin,
+        accounts,
+        observations,
+        quarantine,
+        criteria,
+        feeds,
+        notices,
+        proposals,
+        offices,
+        preview,
+        acts,
+        policy,
+        fatigue,
+        areas,
+        receipts,
+        sending,
+        verification,
+        ivr,
+        push,
+        pages,
+        public,
+        acknowledge,
+        signup,
+        replies,
+        subscribers,
+        screens,
+        display,
+        airtime,
+        widget,
+    ):
+        app.include_router(each.router(context))
     app.router.routes.append(Route("/stream", live.hub, include_in_schema=False))
     app.mount("/static", StaticFiles(directory=pages.STATIC, check_dir=False))
     app.add_middleware(Headers)
@@ -114,7 +172,8 @@ class Headers:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers.update(pages.HEADERS)
+                for name, value in pages.HEADERS.items():
+                    headers.setdefault(name, value)  # a page that may be framed says so itself
                 if message["status"] == 200 and scope["path"].startswith("/static/console/assets/"):
                     headers["cache-control"] = "public, max-age=31536000, immutable"
             await send(message)
@@ -125,12 +184,18 @@ class Headers:
 async def serve(settings: Settings, *, clock: Clock) -> None:
     """Serve until cancelled.
 
-    Raises PortError where the port cannot be had, StoreError where the database cannot be used.
+    Raises PortError where the port cannot be had, StoreError where the database cannot be used,
+    SealError for a key that is none or another database's.
     """
     web = settings.web
     with bound(web.host, web.port) as listening:
         async with await Database.open(settings.store.url, name="fenghuo web") as database:
-            app = create(database, settings, clock)
+            async with database.connection() as conn:
+                if not await people.exist(conn):
+                    _log.warning("nobody can sign in yet: fenghuo user link gives the address")
+                seal = Seal.load(settings.key)
+                await sealed.bind(conn, seal)
+            app = create(database, settings, clock, seal=seal)
             await run(app, listening)
 
 
@@ -150,7 +215,7 @@ async def run(app: FastAPI, listening: socket.socket) -> None:
         await asyncio.shield(task)
     except asyncio.CancelledError:
         # Streams never end by themselves: they are closed before the server waits for them.
-        app.state.context.live.hub.close()
+        app.state.context.live.close()
         server.should_exit = True
         await task
         raise

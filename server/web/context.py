@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from alerts.catalogue import Catalogue
+from alerts.sealing import Seal
 from server.clock import Clock
+from server.probing import Channels
 from server.settings import Settings
 from server.store.database import Database
 from server.web.live import Live
@@ -18,4 +20,6 @@ class Context:
     clock: Clock
     wall: Clock
     catalogue: Catalogue
+    seal: Seal
     live: Live
+    channels: Channels

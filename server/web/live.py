@@ -12,6 +12,7 @@ import psycopg
 
 from alerts import board
 from alerts.queries import Queries
+from alerts.sealing import Seal
 from server import exercise, vitals
 from server.clock import Clock
 from server.store import observations, stations
@@ -19,6 +20,7 @@ from server.store.connection import Connection
 from server.store.database import Database
 from server.store.errors import StoreError
 from server.wakeup import Wakeup
+from server.web.pulse import NAME, Pulse
 from server.web.recent import ELEMENTS, FIELDS, HOURS, Recent
 from server.web.stream import Hub, frame
 
@@ -54,12 +56,14 @@ PHONE = 100
 class Live:
     """The state behind the stream, and the task that keeps it up to date."""
 
-    def __init__(self, database: Database, clock: Clock, wall: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, wall: Clock, seal: Seal) -> None:
         """Tell it to an own hub, which pages connect to."""
         self._database = database
         self._clock = clock
         self._wall = wall
+        self._seal = seal
         self.hub = Hub(self)
+        self.pulse = Hub(Pulse(self))
         self.serial = 0
         self.looked: dt.datetime | None = None
         self._forget()
@@ -91,6 +95,11 @@ class Live:
     def exercise(self) -> bool:
         """Whether the database holds a replayed event."""
         return self._time["event"] is not None
+
+    def close(self) -> None:
+        """End every stream."""
+        self.hub.close()
+        self.pulse.close()
 
     # What a new or a slow client gets.
 
@@ -187,10 +196,10 @@ class Live:
             self._recent.put(
                 await observations.window(conn, start=start, end=None, elements=ELEMENTS)
             )
-            self.serial = await board.serial(conn)
-            found = await board.find(conn, ended_after=self.now - ENDED)
+            self.serial = await board.serial(conn, exercises=self.exercise)
+            found = await board.find(conn, ended_after=self.now - ENDED, exercises=self.exercise)
             self._warnings = {item["id"]: item for item in found}
-            self._phone = {item["id"]: item for item in await board.phone(conn, limit=PHONE)}
+            self._phone = await self._texts(conn)
             self._vitals = await vitals.read(conn)
             missed = await self._events(conn, serial, self.serial) if serial else []
         # Pages that stayed while the database was away get what they missed.
@@ -198,6 +207,7 @@ class Live:
             self.hub.keep(data)
         for name in ("state", "reading", "phone", "clock", "vitals"):
             self.hub.offer(name, self.whole(name))
+        self._beat()
 
     async def _look_at_readings(self, conn: Connection) -> bool:
         """Take what was committed; say whether there is more."""
@@ -218,25 +228,33 @@ class Live:
         return len(rows) == COMMITS
 
     async def _look_at_messages(self, conn: Connection) -> None:
-        until = await board.serial(conn)
+        until = await board.serial(conn, exercises=self.exercise)
         if until > self.serial:
             frames = await self._events(conn, self.serial, until)
             for number, data in frames:
                 self.serial = number
                 self._whole.pop("snapshot", None)
                 self.hub.keep(data)
+            self._beat()
 
     async def _look_at_states(self, conn: Connection) -> None:
-        running = {item["id"]: item for item in await board.find(conn, running=True)}
+        found = await board.find(conn, running=True, exercises=self.exercise)
+        running = {item["id"]: item for item in found}
         changed = [item for id_, item in running.items() if self._warnings.get(id_) != item]
         if changed:
             self._warnings.update(running)
             self._offer("state", {"warnings": changed})
-        texts = {item["id"]: item for item in await board.phone(conn, limit=PHONE)}
+        texts = await self._texts(conn)
         fresh = [item for id_, item in texts.items() if self._phone.get(id_) != item]
         if fresh:
             self._phone = texts
             self._offer("phone", {"messages": fresh})
+
+    async def _texts(self, conn: Connection) -> dict[uuid.UUID, dict[str, Any]]:
+        if not self.exercise:
+            return {}  # what a real centre practises is not for everybody
+        texts = await board.phone(conn, seal=self._seal, limit=PHONE)
+        return {item["id"]: item for item in texts}
 
     async def _look_at_clock(self, conn: Connection) -> None:
         before = self._time["event"]
@@ -272,10 +290,11 @@ class Live:
 
     async def _events(self, conn: Connection, after: int, until: int) -> list[tuple[int, bytes]]:
         """Give a page of warning events: each message with the present state of its warning."""
-        rows = await board.messages(conn, after=after, until=until)
+        rows = await board.messages(conn, after=after, until=until, exercises=self.exercise)
         if not rows:
             return []
-        found = await board.find(conn, ids=list({warning for _, _, warning in rows}))
+        ids = list({warning for _, _, warning in rows})
+        found = await board.find(conn, ids=ids, exercises=self.exercise)
         by_id = {item["id"]: item for item in found}
         self._warnings.update(by_id)
         frames = []
@@ -293,6 +312,10 @@ class Live:
             "fields": FIELDS,
             "stations": {self._names[n]: row for n, row in zip(known, rows, strict=True)},
         }
+
+    def _beat(self) -> None:
+        """Tell everybody's pages that they are out of date."""
+        self.pulse.offer(NAME, frame(NAME, {"serial": self.serial}, serial=self.serial))
 
     def _offer(self, name: str, data: Any) -> None:
         self._whole.pop(name, None)

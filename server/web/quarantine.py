@@ -7,6 +7,7 @@ import msgspec
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
+from server.accounts.audit import audit
 from server.ingest import quarantine
 from server.ingest.mapping import MappingError
 from server.ingest.quarantine import Choice, Kept
@@ -50,10 +51,9 @@ def router(context: Context) -> APIRouter:
     async def replay(request: Request) -> Response:
         """Send messages in again: ``{"ids": […]}``, ``{"reason": …}`` or ``{"station": …}``.
 
-        At most 1,000 in one request; ``more`` says that there are others. Needs the key
-        ``web.operator_key`` of the settings, as ``Authorization: Bearer …``.
+        At most 1,000 in one request; ``more`` says that there are others. An administrator's.
         """
-        permit.allow(request, context.settings.web.operator_key)
+        by = await permit.need(request, context, "admin")
         choice = await _read(request)
         settings = context.settings
         connection = await context.database.listener(name="quarantine")
@@ -69,6 +69,15 @@ def router(context: Context) -> APIRouter:
             raise Problem(503, f"the mappings of the settings: {error}") from error
         finally:
             await connection.close()
+        async with context.database.connection() as conn:
+            await audit(
+                conn,
+                person=by,
+                act="quarantine.replay",
+                subject="quarantine",
+                detail={"asked": choice, "result": result},
+                at=context.wall.now(),
+            )
         return Json(result, headers={"cache-control": "no-store"})
 
     return api

@@ -1,46 +1,61 @@
-"""What a provider tells us of a message it was handed."""
+"""What a provider tells us of a delivery it was handed."""
 
 import uuid
 from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Request, Response
 
-from alerts import ledger
-from alerts.channels.port import CallbackError
-from alerts.channels.sms import Sms
-from server import alerting
+from alerts import receipts
+from alerts.channels.port import CallbackError, Channel
+from server.channels import callback
+from server.settings import SettingsError
 from server.web.context import Context
 from server.web.problems import Problem
 
-LONGEST = 16_384
-"""Bytes of a receipt."""
+LONGEST = 65_536
+"""Bytes of a callback; some providers put many receipts into one."""
 
 
 def router(context: Context) -> APIRouter:
-    """Give the routes; a receipt is believed only with the provider's signature."""
+    """Give the routes; a receipt is believed only as far as its channel can prove it."""
     api = APIRouter(prefix="/api/v1/receipts", include_in_schema=False)
-    made: list[Sms] = []
 
-    @api.post("/sms/{delivery}")
-    async def sms(delivery: uuid.UUID, request: Request) -> Response:
-        settings = context.settings
-        public = settings.web.public_url.rstrip("/")
-        if Sms.name not in settings.alerts.channels or not public:
-            raise Problem(404, "the channel sms is not in use")
-        if not made:
-            made.append(alerting.sms(settings))
-        form = dict(parse_qsl((await _body(request)).decode(errors="replace"), True))
+    def channel_of(name: str) -> Channel:
         try:
-            receipt = made[0].parse_callback(
-                url=f"{public}/api/v1/receipts/sms/{delivery}",
+            channel = context.channels.get(name)
+        except SettingsError as error:
+            raise Problem(404, str(error)) from error
+        if not callback(context.settings, name):
+            raise Problem(404, "receipts need web.public_url: what is signed is this address")
+        return channel
+
+    async def take(name: str, path: str, request: Request) -> Response:
+        channel, body = channel_of(name), await _body(request)
+        form: dict[str, str] = {}
+        if "urlencoded" in request.headers.get("content-type", "urlencoded"):
+            form = dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
+        query = f"?{request.url.query}" if request.url.query else ""
+        try:
+            found = channel.parse_callback(
+                url=f"{callback(context.settings, name)}{path}{query}",
                 form=form,
-                signature=request.headers.get("x-twilio-signature", ""),
+                headers={key.lower(): value for key, value in request.headers.items()},
+                body=body,
             )
         except CallbackError as error:
             raise Problem(403, str(error)) from error
         async with context.database.connection() as conn:
-            await ledger.settle(conn, receipt, changed=context.clock.now())
+            for one in found:
+                await receipts.settle(conn, one, changed=context.clock.now())
         return Response(status_code=204)
+
+    @api.post("/{name}/{delivery}")
+    async def of_one(name: str, delivery: uuid.UUID, request: Request) -> Response:
+        return await take(name, f"/{delivery}", request)
+
+    @api.post("/{name}")
+    async def of_many(name: str, request: Request) -> Response:
+        return await take(name, "", request)
 
     return api
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench import (
+    alerts,
     criteria,
     expectation,
     ingest,
@@ -41,6 +42,7 @@ PARTS = {
     "quality": quality.run,
     "verify": verify.run,
     "radar": radar.run,
+    "alerts": alerts.run,
 }
 
 

@@ -1,63 +1,16 @@
 """The console in a real Chromium, over the real application and a real database."""
 
-import json
-import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import expect
 
-from alerts.catalogue import Catalogue
-from server.web import pages
+from tests.browser.seat import Seat, all_words, chromium, seated
 from tests.scene import HOUR, START, Scene
-from tests.website import Website, website
+from tests.website import website
 
 STATION = "beijing-aotizhongxin"
 SILENT = "beijing-dingling"
-ROOT = Path(__file__).parents[2]
-AXE = ROOT / "server" / "console" / "node_modules" / "axe-core" / "axe.min.js"
-FLAGS = [
-    "--no-sandbox",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-CHINESE = re.compile(r"[㐀-鿿]")
-
-
-@dataclass
-class Seat:
-    """A forecaster's place: the page, what it asked for, and what it complained about."""
-
-    page: Page
-    site: Website
-    scene: Scene
-    asked: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
-
-    async def sit(self, path: str = "/console") -> None:
-        await self.page.goto(self.site.address + path)
-        await expect(self.page.get_by_test_id("link")).to_have_class(re.compile("live"))
-
-    async def features(self, layer: str) -> list[dict[str, Any]]:
-        """Give what the map has really drawn of a layer."""
-        found: list[dict[str, Any]] = await self.page.evaluate(
-            """async (layer) => {
-              const map = document.querySelector("[data-testid=map]").weatherMap;
-              if (!map.loaded() || map.isMoving()) await map.once("idle");
-              return map.queryRenderedFeatures({ layers: [layer] })
-                .map((f) => ({ properties: f.properties, state: f.state }));
-            }""",
-            layer,
-        )
-        return found
 
 
 @pytest.fixture(params=["zh-CN", "en-GB"])
@@ -77,32 +30,12 @@ async def scene(database: str) -> Scene:
 
 @pytest.fixture
 async def seat(scene: Scene, locale: str) -> AsyncIterator[Seat]:
-    if not pages.BUNDLE.exists():
-        pytest.fail("the console is not built: make install builds it")
     async with (
         website(scene.url) as site,
-        async_playwright() as playwright,
-        await playwright.chromium.launch(executable_path=_chromium(), args=FLAGS) as browser,
-        await browser.new_context(
-            viewport={"width": 1440, "height": 900}, locale=locale
-        ) as context,
+        chromium() as browser,
+        seated(browser, site, scene, locale=locale) as seat,
     ):
-        page = await context.new_page()
-        seat = Seat(page, site, scene)
-        page.on("request", lambda request: seat.asked.append(request.url))
-        page.on("pageerror", lambda error: seat.complaints.append(str(error)))
-        page.on(
-            "console",
-            lambda said: seat.complaints.append(said.text) if said.type == "error" else None,
-        )
         yield seat
-
-
-def _chromium() -> str:
-    for path in ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"):
-        if Path(path).exists():
-            return path
-    pytest.fail("no Chromium: apt-get install chromium")
 
 
 english = pytest.mark.parametrize("locale", ["en-GB"], indirect=True)
@@ -180,9 +113,10 @@ async def test_the_phone_of_one_place(seat: Seat) -> None:
     texts = seat.page.get_by_test_id("phone").locator("article")
     await expect(texts).to_have_count(3)
     ((body,),) = await seat.scene.execute(
-        "SELECT body FROM delivery JOIN message ON message.id = delivery.message"
-        " JOIN subscriber ON subscriber.id = delivery.subscriber"
-        " WHERE message.level = 'yellow' AND tier = 'public'"
+        "SELECT script.body FROM delivery JOIN message ON message.id = delivery.message"
+        " JOIN script ON script.message = message.id AND script.channel = delivery.way"
+        " AND script.language = delivery.language"
+        " WHERE message.level = 'yellow' AND delivery.tier = 'public'"
     )
     await expect(texts.last).to_contain_text(body)
 
@@ -192,44 +126,13 @@ async def test_every_word_is_there_in_the_language_of_the_browser(seat: Seat, lo
     await seat.page.locator(".picker select").select_option(SILENT)
     await expect(seat.page.get_by_test_id("series")).to_be_visible()
     language = locale[:2]
-    await _all_words(seat.page, language)
+    await all_words(seat.page, language)
     await seat.page.locator(".language").click()
     language = "en" if language == "zh" else "zh"
-    await _all_words(seat.page, language)
+    await all_words(seat.page, language)
     await seat.page.reload()
-    await _all_words(seat.page, language)
+    await all_words(seat.page, language)
     assert not seat.complaints
-
-
-async def _all_words(page: Page, language: str) -> None:
-    words = Catalogue.load()
-    await expect(page.locator("html")).to_have_attribute(
-        "lang", "zh-CN" if language == "zh" else "en"
-    )
-    await expect(page.get_by_test_id("link")).to_contain_text(
-        words.text("console.link.live", language)
-    )
-    await expect(page).to_have_title(words.text("console.name", language))
-    text = await page.evaluate(
-        """() => {
-          // Messages and the names of people are as they were sent.
-          const skipped = ".messages, .language, optgroup, script, style";
-          const found = [];
-          for (const e of document.querySelectorAll("body *")) {
-            if (e.closest(skipped)) continue;
-            for (const name of ["aria-label", "title"]) found.push(e.getAttribute(name) ?? "");
-            for (const n of e.childNodes) if (n.nodeType === 3) found.push(n.data);
-          }
-          return found.join("\\n");
-        }"""
-    )
-    # A key that has no text would show itself.
-    keys = {key.removeprefix("console.") for key in words.fields(language)}
-    assert not [line for line in text.splitlines() if line.strip() in keys and "." in line]
-    if language == "en":
-        assert not CHINESE.findall(text)
-    else:
-        assert CHINESE.search(text)
 
 
 @english
@@ -251,11 +154,7 @@ async def test_a_station_shows_its_series_its_gap_and_its_silence(seat: Seat) ->
 
 @english
 async def test_it_says_when_the_line_is_broken_and_catches_up(scene: Scene, locale: str) -> None:
-    async with (
-        async_playwright() as playwright,
-        await playwright.chromium.launch(executable_path=_chromium(), args=FLAGS) as browser,
-        await browser.new_context(locale=locale) as context,
-    ):
+    async with chromium() as browser, await browser.new_context(locale=locale) as context:
         page = await context.new_page()
         async with website(scene.url) as site:
             port = int(site.address.rpartition(":")[2])
@@ -300,8 +199,6 @@ async def test_hands_on_the_keyboard_reach_everything(seat: Seat) -> None:
 @pytest.mark.parametrize("path", ["/console", "/?lang=zh"])
 async def test_nobody_is_shut_out(seat: Seat, path: str) -> None:
     """Contrast, labels, roles: what axe finds."""
-    if not AXE.exists():
-        pytest.skip("axe-core is not installed: npm ci in server/console")
     page = seat.page
     if path == "/console":
         await seat.sit()
@@ -309,11 +206,7 @@ async def test_nobody_is_shut_out(seat: Seat, path: str) -> None:
         await expect(page.get_by_test_id("series").locator("canvas")).to_have_count(2)
     else:
         await page.goto(seat.site.address + path)
-    # The page's policy lets no foreign script in; the debugger may.
-    await page.evaluate(AXE.read_text("utf-8"))
-    found = await page.evaluate("async () => (await axe.run()).violations")
-    short = [(item["id"], [node["html"][:160] for node in item["nodes"]]) for item in found]
-    assert not short, json.dumps(short, indent=1, ensure_ascii=False)
+    assert not await seat.violations()
 
 
 @english

@@ -1,14 +1,12 @@
 """The console's page of how good the warnings were, in a real Chromium."""
 
-import json
 import re
 from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import expect
 
-from server.web import pages
-from tests.browser.test_console import AXE, FLAGS, Seat, _all_words, _chromium
+from tests.browser.seat import Seat, all_words, chromium, seated
 from tests.scene import HOUR, START, Scene
 from tests.website import website
 
@@ -17,8 +15,6 @@ WET = "beijing-aotizhongxin"
 
 @pytest.fixture
 async def seat(database: str) -> AsyncIterator[Seat]:
-    if not pages.BUNDLE.exists():
-        pytest.fail("the console is not built: make install builds it")
     scene = Scene(database)
     await scene.open()
     await scene.storm(40)
@@ -28,19 +24,9 @@ async def seat(database: str) -> AsyncIterator[Seat]:
     await scene.warn("beijing-huairou", None, at=START + 22 * HOUR)
     async with (
         website(scene.url) as site,
-        async_playwright() as playwright,
-        await playwright.chromium.launch(executable_path=_chromium(), args=FLAGS) as browser,
-        await browser.new_context(
-            viewport={"width": 1440, "height": 900}, locale="en-GB"
-        ) as context,
+        chromium() as browser,
+        seated(browser, site, scene) as seat,
     ):
-        page = await context.new_page()
-        seat = Seat(page, site, scene)
-        page.on("pageerror", lambda error: seat.complaints.append(str(error)))
-        page.on(
-            "console",
-            lambda said: seat.complaints.append(said.text) if said.type == "error" else None,
-        )
         yield seat
 
 
@@ -61,9 +47,9 @@ async def test_the_page_says_what_was_warned_of_and_what_was_not(seat: Seat) -> 
     assert row["missed"] >= 1
     await expect(page.get_by_test_id("events").locator("tbody tr.missed").first).to_be_visible()
     await expect(page.get_by_test_id("false").locator("tbody tr").first).to_be_visible()
-    await _all_words(page, "en")
+    await all_words(page, "en")
     await page.locator(".language").click()
-    await _all_words(page, "zh")
+    await all_words(page, "zh")
     await expect(blue).to_contain_text("暴雨")
     # The address remembers the page, the other one is a click away.
     assert page.url.endswith("#verification")
@@ -79,10 +65,7 @@ async def test_periods_screens_and_everybody(seat: Seat) -> None:
     await seat.sit("/console#verification")
     table = page.get_by_test_id("scores")
     await expect(table).to_be_visible()
-    await page.evaluate(AXE.read_text("utf-8"))
-    found = await page.evaluate("async () => (await axe.run()).violations")
-    short = [(item["id"], [node["html"][:160] for node in item["nodes"]]) for item in found]
-    assert not short, json.dumps(short, indent=1, ensure_ascii=False)
+    assert not await seat.violations()
     async with page.expect_response(re.compile("/api/v1/verification")) as asked:
         await page.get_by_label("Period").select_option("31")
     assert (await asked.value).ok

@@ -8,7 +8,7 @@ from pathlib import Path
 from alerts import dispatch
 from alerts.channels.exercise import ExercisePhone
 from alerts.channels.port import Delivery, Memory, Receipt
-from tests.samples import Fixed, connector
+from tests.samples import SEAL, Fixed, connector
 
 
 class Written:
@@ -17,7 +17,12 @@ class Written:
     def __init__(self, channel: ExercisePhone | Memory, log: Path, hang_after: int) -> None:
         self.name = channel.name
         self.repeatable = channel.repeatable
+        self.rate = channel.rate
+        self.workers = channel.workers
+        self.find = channel.find
         self.parse_callback = channel.parse_callback
+        self.probe = channel.probe
+        self.close = channel.close
         self._channel = channel
         self._log = log
         self._left = hang_after
@@ -36,4 +41,4 @@ if __name__ == "__main__":
     url, name, file, count = sys.argv[1:]
     real = ExercisePhone() if name == "exercise" else Memory()
     channel = Written(real, Path(file), int(count))
-    asyncio.run(dispatch.run(connector(url), [channel], clock=Fixed(), poll=0.05))
+    asyncio.run(dispatch.run(connector(url), [channel], clock=Fixed(), seal=SEAL, poll=0.05))

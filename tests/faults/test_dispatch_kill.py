@@ -14,10 +14,11 @@ import pytest
 from alerts import dispatch
 from alerts.channels.exercise import ExercisePhone
 from alerts.channels.port import Memory
-from tests.samples import Fixed, announce, connector, prepare
+from tests.samples import SEAL, Fixed, announce, connector, prepare
 from tests.support import eventually, eventually_async
 
-PEOPLE = 60
+PEOPLE = 150
+"""More than a dispatcher takes ahead at once."""
 ROOT = Path(__file__).parents[2]
 
 
@@ -48,7 +49,9 @@ async def finish(
     url: str, conn: psycopg.AsyncConnection[Any], channel: ExercisePhone | Memory
 ) -> dict[str, int]:
     """Let another dispatcher do the rest, and give how many are in each state."""
-    task = asyncio.create_task(dispatch.run(connector(url), [channel], clock=Fixed(), poll=0.05))
+    task = asyncio.create_task(
+        dispatch.run(connector(url), [channel], clock=Fixed(), seal=SEAL, poll=0.05)
+    )
     try:
         return await eventually_async(lambda: settled(conn), timeout=20)
     finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import functools
 import io
 import json
 from collections.abc import AsyncIterator
@@ -19,7 +20,7 @@ from forecast.criteria import Book, CriteriaError
 from server import main
 from server import watch as watching
 from server.clock import EventClock, SystemClock
-from server.settings import Settings, Store, Watch, Web
+from server.settings import Settings, Store, Watch
 from server.store import criteria, stations, trials
 from server.store.connection import Connection, connect
 from server.store.criteria import UNITS, CriteriaRefusedError
@@ -28,6 +29,7 @@ from server.store.partitions import Partitions
 from server.terminal import Terminal
 from server.trial import Question, Trial, TrialError
 from server.web import app
+from tests.accounts import bearer
 from tests.bundled import EVENT, RAIN, event
 from tests.rows import Row, commit
 from tests.support import eventually_async
@@ -38,7 +40,6 @@ END = dt.datetime(2016, 7, 21, 16, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
 MINUTE = dt.timedelta(minutes=1)
 HUAIROU = "beijing-huairou"
-KEY = "a-secret-of-the-operators"
 TEXT = 'base = "national"\n[rainstorm]\nprobability = 0.9\n'
 OTHER = TEXT.replace("0.9", "0.8")
 HILLS = (
@@ -268,12 +269,12 @@ async def test_one_trial_at_a_time_and_each_is_bounded(database: str) -> None:
 
 
 @asynccontextmanager
-async def site(url: str, *, key: str = KEY) -> AsyncIterator[httpx.AsyncClient]:
-    settings = Settings(store=Store(url=url), web=Web(operator_key=key))
+async def site(url: str) -> AsyncIterator[httpx.AsyncClient]:
+    settings = Settings(store=Store(url=url))
     async with await Database.open(url, name="test web", size=2) as database:
         application = app.create(database, settings, EventClock(END))
         transport = httpx.ASGITransport(app=application)
-        headers = {"authorization": f"Bearer {KEY}"}
+        headers = await bearer(url, "forecaster", name="li")
         async with httpx.AsyncClient(
             transport=transport, base_url="http://test/api/v1", headers=headers
         ) as client:
@@ -296,19 +297,22 @@ async def test_over_http(database: str) -> None:
             "errors": [{"line": 6, "detail": "no region 'hills' in the database"}],
         }
         assert (await client.post("/criteria/check", json={"text": TEXT})).json()["right"]
-        draft = {"text": "a = 1", "author": "Li"}
+        draft = {"text": "a = 1"}
         assert (await client.post("/criteria/versions", json=draft)).status_code == 422
 
         text = Book.shipped("beijing", units=UNITS).source
-        draft = {"text": text, "author": "Li", "note": "local"}
+        draft = {"text": text, "note": "local"}
         answer = await client.post("/criteria/versions", json=draft)
         assert (answer.status_code, answer.json()["number"]) == (201, 1)
         assert (await client.get("/criteria/versions/1")).json()["text"] == text
-        refused = await client.post("/criteria/versions/1/in-force", json={"author": "Wang"})
+        headers = await bearer(database, "approver", name="wang")
+        enact = functools.partial(client.post, "/criteria/versions/1/in-force", json={})
+        assert (await enact()).status_code == 403  # a forecaster's it is not
+        refused = await enact(headers=headers)
         assert (refused.status_code, refused.json()["reason"]) == (409, "untried")
 
         times = {"start": START.isoformat(), "end": END.isoformat(), "step": 0}
-        answer = await client.post("/criteria/versions/1/trial", json={"author": "-Li", **times})
+        answer = await client.post("/criteria/versions/1/trial", json=times)
         assert answer.status_code == 202, answer.text
         where = answer.headers["location"].removeprefix("/api/v1")
 
@@ -318,12 +322,27 @@ async def test_over_http(database: str) -> None:
             return trial if trial["state"] == "done" else None
 
         trial = await eventually_async(done, timeout=60)
-        assert trial["author"] == "-Li"
+        assert trial["author"] == "li"
         assert trial["result"]["totals"]
-        answer = await client.post("/criteria/versions/1/in-force", json={"author": "Wang"})
+        answer = await enact(headers=headers)
         assert answer.status_code == 200, answer.text
         now = (await client.get("/criteria", params={"region": HUAIROU})).json()
-        assert (now["version"], now["author"], now["enacted_by"]) == (1, "Li", "Wang")
+        assert (now["version"], now["author"], now["enacted_by"]) == (1, "li", "wang")
+        stranger = {"authorization": ""}
+        now = (await client.get("/criteria", headers=stranger)).json()
+        assert (now["version"], now["author"], now["enacted_by"]) == (1, None, None)
+        for path in ("/criteria/versions", "/criteria/versions/1", "/criteria/acts", where):
+            shown = (await client.get(path, headers=stranger)).text
+            assert '"author":""' in shown
+            assert '"li"' not in shown
+        headers = await bearer(database, "admin", name="zhao")
+        audit = (await client.get("/audit", headers=headers)).json()["audit"]
+        assert [(row["name"], row["act"]) for row in audit] == [
+            ("wang", "criteria.in_force"),
+            ("li", "criteria.tried"),
+            ("li", "criteria.written"),
+        ]
+        now = (await client.get("/criteria", params={"region": HUAIROU})).json()
         assert "low_temperature" in {signal["hazard"] for signal in now["signals"]}
         acts = (await client.get("/criteria/acts")).json()["acts"]
         assert [act["act"] for act in acts] == ["in_force", "tried", "written"]
@@ -336,20 +355,21 @@ async def test_over_http(database: str) -> None:
     [
         (
             "/versions/9/trial",
-            {"author": "Li", "start": START.isoformat(), "end": END.isoformat()},
+            {"start": START.isoformat(), "end": END.isoformat()},
             404,
         ),
-        ("/versions/9/in-force", {"author": "Li"}, 404),
-        ("/versions/9/in-force", {"author": ""}, 400),
-        ("/versions", {"text": TEXT, "author": "a\x00b"}, 400),
-        ("/versions", {"text": TEXT, "author": "Li", "more": 1}, 400),
-        ("/versions", {"text": TEXT, "author": "Li", "note": "x" * 1_100_000}, 413),
+        ("/versions/9/in-force", {}, 404),
+        ("/versions/9/in-force", {"author": "Li"}, 400),
+        ("/versions", {"text": TEXT, "note": "a\x00b"}, 400),
+        ("/versions", {"text": TEXT, "more": 1}, 400),
+        ("/versions", {"text": TEXT, "note": "x" * 1_100_000}, 413),
     ],
 )
 async def test_requests_that_are_wrong(
     database: str, path: str, body: dict[str, Any], status: int
 ) -> None:
     async with site(database) as client:
+        client.headers.update(await bearer(database, "approver"))
         answer = await client.post(f"/criteria{path}", json=body)
         assert answer.status_code == status, answer.text
         assert (await client.get("/criteria/versions/9")).status_code == 404
@@ -359,15 +379,16 @@ async def test_requests_that_are_wrong(
 @pytest.mark.parametrize(
     "path", ["/check", "/versions", "/versions/1/trial", "/versions/1/in-force"]
 )
-async def test_only_who_has_the_key_changes_something(database: str, path: str) -> None:
+async def test_only_who_is_signed_in_and_may_changes_something(database: str, path: str) -> None:
     async with site(database) as client:
         for headers in ({"authorization": ""}, {"authorization": "Bearer no"}):
             assert (
                 await client.post(f"/criteria{path}", json={}, headers=headers)
             ).status_code == 401
-        assert (await client.post(f"/criteria{path}", content=b"{}")).status_code == 415
-    async with site(database, key="") as client:
+        client.headers.update(await bearer(database, "officer", name="sun"))
         assert (await client.post(f"/criteria{path}", json={})).status_code == 403
+        client.headers.update(await bearer(database, "approver", name="wang"))
+        assert (await client.post(f"/criteria{path}", content=b"{}")).status_code == 415
 
 
 CALM = """base = "national"

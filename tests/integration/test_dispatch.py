@@ -12,21 +12,21 @@ import msgspec
 import psycopg
 import pytest
 
-from alerts import dispatch, ledger
+from alerts import acknowledge, dispatch, lane, receipts
 from alerts.channels.exercise import ExercisePhone
 from alerts.channels.port import Channel, Delivery, ExerciseError, Memory, Receipt, State
 from alerts.channels.sms import Sms
-from tests.samples import START, Fixed, announce, connector, later, prepare
+from tests.samples import SEAL, START, Fixed, announce, connector, later, prepare
 from tests.standin import ACCOUNT, TOKEN, standin
 from tests.support import eventually_async
 
 
 @asynccontextmanager
 async def dispatching(
-    url: str, *channels: Channel, clock: Fixed | None = None, workers: int = 20
+    url: str, *channels: Channel, clock: Fixed | None = None, **more: Any
 ) -> AsyncIterator[asyncio.Task[None]]:
     task = asyncio.create_task(
-        dispatch.run(connector(url), channels, clock=clock or Fixed(), workers=workers, poll=0.05)
+        dispatch.run(connector(url), channels, clock=clock or Fixed(), seal=SEAL, poll=0.05, **more)
     )
     try:
         yield task
@@ -77,10 +77,10 @@ async def test_a_replay_does_not_wait_for_the_clock(plain_database: str) -> None
 
 
 async def test_red_first_and_officials_first(plain_database: str) -> None:
-    memory = Memory()
+    memory = Memory(workers=1)
     async with await prepare(plain_database) as conn:
         await announce(conn, exercise=False, channels=("sms",))
-        async with dispatching(plain_database, memory, workers=1):
+        async with dispatching(plain_database, memory):
             await until(conn, accepted=3)
     numbers = [delivery.address[-1] for delivery in memory.sent]
     assert numbers == ["0", "1", "2"]  # official, officer, public
@@ -91,11 +91,11 @@ async def test_what_was_not_taken_is_tried_again_until_it_is_enough(plain_databa
     async with await prepare(plain_database, people=1) as conn:
         await announce(conn, exercise=False, channels=("sms",))
         async with dispatching(plain_database, memory, clock=clock):
-            for attempt in range(1, dispatch.ATTEMPTS):
+            for attempt in range(1, lane.ATTEMPTS):
                 await eventually_async(lambda want=attempt: waiting(conn, want))
-                clock.time += dt.timedelta(seconds=dispatch.LONGEST_PAUSE)
+                clock.time += dt.timedelta(seconds=lane.LONGEST_PAUSE)
             await until(conn, failed=1)
-    assert len(memory.sent) == dispatch.ATTEMPTS
+    assert len(memory.sent) == lane.ATTEMPTS
 
 
 async def test_a_pause_before_trying_again(plain_database: str) -> None:
@@ -137,8 +137,9 @@ async def test_a_broken_channel_stops_nobody(
 
 async def test_the_second_barrier_is_the_channel_itself() -> None:
     trial = Delivery(
-        id=uuid.uuid4(), channel="sms", exercise=True, address="+1", body="x", expires=later(1)
-    )
+        id=uuid.uuid4(), message=uuid.uuid4(), channel="sms", exercise=True, address="+1",
+        body="x", expires=later(1),
+    )  # fmt: skip
     sms = Sms(account=ACCOUNT, token=TOKEN, sender="+1")
     for channel in (Memory(), sms):
         with pytest.raises(ExerciseError):
@@ -209,7 +210,11 @@ async def test_a_borrowed_connection_is_given_back_as_it_was(plain_database: str
             yield conn
 
         worker = dispatch.Dispatcher(
-            connector(plain_database), [ExercisePhone()], clock=Fixed(), workers=1, poll=0.05
+            connector(plain_database),
+            [ExercisePhone()],
+            clock=Fixed(),
+            seal=SEAL,
+            poll=0.05,
         )
 
         async def borrow() -> None:
@@ -249,24 +254,25 @@ async def test_through_the_official_client(plain_database: str) -> None:
     """Refused once and then taken; lost after it was taken, and found again by the receipt."""
     async with (
         await prepare(plain_database) as conn,
-        standin(429, "lost", 400) as stand,
+        standin(429, "lost", 201, 400) as stand,
     ):
         clock = Fixed()
         sms = Sms(
             account=ACCOUNT, token=TOKEN, sender="+15005550006", base_url=stand.url,
-            callback="https://warn.example/callbacks/sms",
+            callback="https://warn.example/callbacks/sms", workers=1,
         )  # fmt: skip
         await announce(conn, exercise=False, channels=("sms",))
-        async with dispatching(plain_database, sms, clock=clock, workers=1):
-            await until(conn, queued=1, uncertain=1, failed=1)
-            clock.time += dt.timedelta(minutes=5)
+        async with dispatching(plain_database, sms, clock=clock):
+            await until(conn, queued=2, uncertain=1)  # the public waits for the official
+            clock.time += dt.timedelta(seconds=5)
             await until(conn, accepted=1, uncertain=1, failed=1)
             assert len(stand.taken) == 2
             for number in range(2):
                 for status in ("delivered", "sent", "delivered"):  # twice and out of order
                     url, form, signature = stand.receipt(number, status)
-                    receipt = sms.parse_callback(url=url, form=form, signature=signature)
-                    await ledger.settle(conn, receipt, changed=clock.now())
+                    headers = {"x-twilio-signature": signature}
+                    (receipt,) = sms.parse_callback(url=url, form=form, headers=headers, body=b"")
+                    await receipts.settle(conn, receipt, changed=clock.now())
                     await conn.commit()
             await until(conn, delivered=2, failed=1)
         await sms.close()
@@ -289,8 +295,116 @@ async def test_a_receipt_faster_than_the_answer_stands(plain_database: str) -> N
             cursor = await conn.execute("SELECT id FROM delivery")
             ((number,),) = await cursor.fetchall()
             receipt = Receipt(delivery=number, state="delivered", provider="SM1")
-            assert await ledger.settle(conn, receipt, changed=START)
+            assert await receipts.settle(conn, receipt, changed=START)
             await conn.commit()
             leave.set()
             await eventually_async(lambda: len(held.sent) == 1)
         assert await states(conn) == {"delivered": 1}
+
+
+async def test_the_public_waits_until_every_official_is_through(plain_database: str) -> None:
+    """An official who is refused at first holds the public back; the other workers wait."""
+    refused: list[uuid.UUID] = []
+
+    def once(delivery: Delivery) -> Receipt:
+        if delivery.tier == "official" and not refused:
+            refused.append(delivery.id)
+            return Receipt(delivery=delivery.id, state="queued", problem="busy")
+        return Receipt(delivery=delivery.id, state="accepted")
+
+    memory, clock = Memory(answer=once), Fixed()
+    async with await prepare(plain_database) as conn:
+        await announce(conn, exercise=False, channels=("sms",))
+        async with dispatching(plain_database, memory, clock=clock):
+            await until(conn, queued=2, accepted=1)
+            await asyncio.sleep(0.1)
+            assert [one.tier for one in memory.sent] == ["official", "officer"]
+            clock.time += dt.timedelta(seconds=2)
+            await until(conn, accepted=3)
+    assert [one.tier for one in memory.sent] == ["official", "officer", "official", "public"]
+
+
+async def test_an_official_who_hangs_does_not_hold_the_public_for_ever(plain_database: str) -> None:
+    class Hanging(Memory):
+        async def send(self, delivery: Delivery, *, now: dt.datetime) -> Receipt:
+            if delivery.tier == "official":
+                await asyncio.Event().wait()
+            return await super().send(delivery, now=now)
+
+    hanging, clock = Hanging(), Fixed()
+    async with await prepare(plain_database) as conn:
+        await announce(conn, exercise=False, channels=("sms",))
+        async with dispatching(plain_database, hanging, clock=clock):
+            await until(conn, sending=1, accepted=1, queued=1)
+            clock.time += lane.HOLD
+            await until(conn, sending=1, accepted=2)
+            for task in asyncio.all_tasks():
+                if "_send" in repr(task.get_coro()):
+                    task.cancel()
+            await until(conn, uncertain=1, accepted=2)
+
+
+async def test_a_slow_channel_holds_up_no_other(plain_database: str) -> None:
+    class Stuck(Memory):
+        released = asyncio.Event()
+
+        async def send(self, delivery: Delivery, *, now: dt.datetime) -> Receipt:
+            await self.released.wait()
+            return await super().send(delivery, now=now)
+
+    stuck, quick = Stuck(name="voice", workers=2), Memory(name="sms")
+    async with await prepare(plain_database, people=40) as conn:
+        await announce(conn, exercise=False, channels=("sms",))
+        await conn.execute(
+            "INSERT INTO script SELECT message, 'voice', language, subject, body, segments"
+            " FROM script"
+        )
+        await conn.execute(
+            "INSERT INTO delivery (message, subscriber, contact, channel, way, language, tier,"
+            " exercise, priority, due, expires, changed) SELECT message, subscriber, contact,"
+            " 'voice', 'voice', language, tier, exercise, priority, due, expires, changed"
+            " FROM delivery"
+        )
+        await conn.commit()
+        async with dispatching(plain_database, stuck, quick):
+            await eventually_async(lambda: len(quick.sent) == 40)
+            assert stuck.sent == []
+            stuck.released.set()
+
+
+async def test_a_rate_is_shared_by_all_dispatchers(plain_database: str) -> None:
+    memory = Memory(rate=40)
+    async with await prepare(plain_database, people=30) as conn:
+        await announce(conn, exercise=False, channels=("sms",))
+        began = asyncio.get_running_loop().time()
+        async with dispatching(plain_database, memory), dispatching(plain_database, memory):
+            await until(conn, accepted=30)
+        spent = asyncio.get_running_loop().time() - began
+    assert len(memory.sent) == 30
+    assert spent > (30 - 40 * lane.BURST) / 40 * 0.95
+
+
+async def test_each_recipient_gets_the_own_link(plain_database: str) -> None:
+    memory = Memory()
+    async with await prepare(plain_database) as conn:
+        await announce(conn, exercise=False, channels=("sms",))
+        await conn.execute("ALTER TABLE script DISABLE TRIGGER USER")
+        await conn.execute("UPDATE script SET body = 'Storm. Read: {ack}'")
+        await conn.commit()
+        async with dispatching(plain_database, memory, public="https://warn.example/"):
+            await until(conn, accepted=3)
+    assert {one.body for one in memory.sent} == {
+        f"Storm. Read: https://warn.example{acknowledge.link(one.id, SEAL)}" for one in memory.sent
+    }
+    assert len({one.body for one in memory.sent}) == 3
+
+
+async def test_without_an_address_nothing_is_sent(plain_database: str) -> None:
+    memory = Memory()
+    async with await prepare(plain_database, people=1) as conn:
+        await announce(conn, exercise=False, channels=("sms",))
+        await conn.execute("UPDATE contact SET address = NULL")
+        await conn.commit()
+        async with dispatching(plain_database, memory):
+            await until(conn, failed=1)
+    assert memory.sent == []

@@ -8,9 +8,12 @@ import msgspec
 import numpy as np
 import pytest
 
-from alerts import audience, ledger, regions
+from alerts import ledger, policies, regions, subscribers
+from alerts.acts import perform
 from alerts.evidence import LEVELS
-from alerts.policy import Automatic, Proposals
+from alerts.policy import Automatic, Proposals, shipped
+from alerts.rights import Person
+from alerts.warning import Act, Terms
 from forecast.quality import FAILED, Check, code
 from server import rules
 from server.clock import SystemClock
@@ -22,10 +25,11 @@ from server.store.partitions import Partitions
 from server.vitals import Vitals
 from server.watch import Watch
 from server.web.app import create
+from tests.accounts import bearer
 from tests.integration.test_watch import CRITERIA
 from tests.integration.test_watch import DESK as MANNED
 from tests.rows import Row, commit, readable
-from tests.samples import Fixed
+from tests.samples import SEAL, Fixed
 from tests.support import eventually_async
 
 NOW = dt.datetime(2026, 5, 20, 12, tzinfo=dt.UTC)
@@ -112,7 +116,7 @@ async def centre(any_database: str) -> AsyncIterator[Centre]:
             areas = regions.sample(found)
             await regions.save(conn, areas)
             await regions.assign(conn, areas, found)
-            await audience.save(conn, audience.sample(areas))
+            await subscribers.save(conn, subscribers.sample(areas), seal=SEAL, at=NOW)
         yield Centre(database, min(place.id for place in found))
 
 
@@ -193,6 +197,8 @@ async def test_a_bad_value_waits_and_a_good_one_goes_out(centre: Centre) -> None
     app = create(centre.database, Settings(), centre.clock)
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as web:
+        assert (await web.get("/api/v1/proposals")).status_code == 401
+        web.headers.update(await bearer(centre.database.url, "forecaster"))
         answer = (await web.get("/api/v1/proposals")).json()["proposals"]
         assert (await web.get("/api/v1/proposals?hazard=hail")).json()["proposals"] == []
         assert (await web.get("/api/v1/proposals?hazard=rain")).status_code == 400
@@ -271,3 +277,45 @@ async def test_other_criteria_come_into_force_at_their_time(centre: Centre) -> N
         watch = await Watch.open(conn, found, DESK, 7_200, centre.clock)
     await centre.turn(watch, start)
     assert await centre.said() == [("issue", "blue")]
+
+
+async def test_a_policy_counts_from_the_next_decision_and_a_veto_holds(centre: Centre) -> None:
+    async with centre.database.connection() as conn:
+        watch = await Watch.open(
+            conn,
+            rules.Rules(CRITERIA),
+            centre.desk,
+            7_200,
+            centre.clock,
+            keeper=centre.keeper,
+            policy=policies.in_force,
+        )
+    await centre.gusts(*CALM, 14.5, 14.8)
+    await centre.turn(watch)
+    assert await centre.ask("SELECT state, version FROM warning") == [("proposed", 1)]
+    text = shipped().replace("[automatic]\nlevels = []", '[automatic]\nlevels = ["blue", "yellow"]')
+    text = text.replace('veto = "0m"', 'veto = "20m"')
+    async with centre.database.connection() as conn:
+        await policies.put(conn, text, author="admin", note="", at=NOW, after=None)
+    await centre.gusts(14.9, end=NOW + 10 * MINUTE)
+    await centre.turn(watch, NOW + 10 * MINUTE)
+    assert await centre.ask("SELECT state, veto_until FROM warning") == [
+        ("approved", NOW + 30 * MINUTE)
+    ]
+    by = Person(id=1, name="wang", title="Wang", roles=frozenset({"approver"}))
+    async with centre.database.connection() as conn:
+        (waiting,) = await ledger.running(conn)
+        at = NOW + 20 * MINUTE
+        (step,) = perform(
+            waiting, Act.VETO, version=waiting.version, by=by, at=at, terms=Terms(), note="mast"
+        )
+        await ledger.record(conn, step, desk=centre.desk)
+    for minutes in (30, 40, 50):
+        await centre.gusts(14.9, end=NOW + minutes * MINUTE)
+        await centre.turn(watch, NOW + minutes * MINUTE)
+    assert await centre.said() == []
+    assert await centre.ask("SELECT act, name, note FROM warning_act ORDER BY id") == [
+        ("propose", "", ""),
+        ("approve", "", ""),
+        ("veto", "wang", "mast"),
+    ]

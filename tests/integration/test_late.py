@@ -15,7 +15,7 @@ import aiomqtt
 import msgspec
 import pytest
 
-from alerts import audience, ledger, regions
+from alerts import ledger, regions, subscribers
 from alerts.evidence import LEVELS
 from alerts.policy import Automatic
 from server import watch as watching
@@ -28,7 +28,7 @@ from tests.ingesting import Ingesting, add_stations, ingesting, payload, rows
 from tests.integration.test_watch import CRITERIA
 from tests.integration.test_watch import DESK as MANNED
 from tests.rows import readable
-from tests.samples import Fixed
+from tests.samples import SEAL, Fixed
 from tests.servers.broker import Broker
 from tests.support import eventually_async, free_port
 
@@ -132,7 +132,7 @@ async def opened(url: str) -> AsyncIterator[Centre]:
             found = regions.sample(places)
             await regions.save(conn, found)
             await regions.assign(conn, found, places)
-            await audience.save(conn, audience.sample(found))
+            await subscribers.save(conn, subscribers.sample(found), seal=SEAL, at=NOW)
         yield centre
 
 

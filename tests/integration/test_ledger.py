@@ -3,9 +3,22 @@
 import psycopg
 import pytest
 
-from alerts import audience, ledger, regions
-from alerts.warning import Step, Terms, Warning, advance  # noqa: A004 - the domain's own word
-from tests.samples import REGION, Station, announce, case, desk, later, prepare, step
+from alerts import ledger, regions, subscribers
+from alerts.course import advance
+from alerts.warning import Step, Terms, Warning  # noqa: A004 - the domain's own word
+from tests.samples import (
+    REGION,
+    SEAL,
+    START,
+    Station,
+    announce,
+    case,
+    desk,
+    later,
+    phone,
+    prepare,
+    step,
+)
 
 
 def after(warning: Warning, hour: float, level: str = "") -> Step:
@@ -18,10 +31,12 @@ def after(warning: Warning, hour: float, level: str = "") -> Step:
 
 COPY = """
     INSERT INTO delivery (
-        message, subscriber, channel, exercise, address, body,
-        segments, priority, due, expires, changed
+        message, subscriber, contact, channel, way, language, tier, exercise,
+        priority, due, expires, changed
     )
-    SELECT message, subscriber, '{channel}', {exercise}, address, body, 1, 0, due, expires, changed
+    SELECT
+        message, subscriber, contact, '{channel}', 'sms', language, tier, {exercise},
+        0, due, expires, changed
     FROM delivery LIMIT 1
 """
 
@@ -74,8 +89,8 @@ async def test_officials_first_then_officers_then_the_public(plain_database: str
         await ledger.record(conn, after(given.warning, 1, "red"), desk=desk())
         order = await rows(
             conn,
-            "SELECT message.level, tier FROM delivery JOIN message ON message.id = message"
-            " JOIN subscriber ON subscriber.id = subscriber ORDER BY priority",
+            "SELECT message.level, delivery.tier FROM delivery JOIN message ON message.id = message"
+            " ORDER BY priority",
         )
         tiers = ["official", "officer", "public"]
         assert order == [(level, tier) for level in ("red", "blue") for tier in tiers]
@@ -83,47 +98,62 @@ async def test_officials_first_then_officers_then_the_public(plain_database: str
 
 async def test_who_heard_the_beginning_hears_the_end_and_nobody_else(plain_database: str) -> None:
     async with await prepare(plain_database) as conn:
-        high = audience.Subscriber(
-            name="orange only", phone="+8619900009001", language="zh", tier="public",
+        high = subscribers.Subscriber(
+            name="orange only", addresses=phone("+8619900009001"), language="zh", tier="public",
             lowest="orange", regions=(REGION.id,),
         )  # fmt: skip
-        other = audience.Subscriber(
-            name="gale only", phone="+8619900009002", language="fr", tier="public",
+        other = subscribers.Subscriber(
+            name="gale only", addresses=phone("+8619900009002"), language="fr", tier="public",
             hazards=("gale",), regions=(REGION.id,),
         )  # fmt: skip
-        await audience.save(conn, [high, other])
+        await subscribers.save(conn, [high, other], seal=SEAL, at=START)
         given = await announce(conn)
         for hour, level in [(1, "orange"), (3, "blue")]:
             given = after(given.warning, hour, level)
             await ledger.record(conn, given, desk=desk())
-        newcomer = audience.Subscriber(
-            name="too late", phone="+8619900009003", language="zh", tier="public",
+        newcomer = subscribers.Subscriber(
+            name="too late", addresses=phone("+8619900009003"), language="zh", tier="public",
             regions=(REGION.id,),
         )  # fmt: skip
-        await audience.save(conn, [newcomer])
+        await subscribers.save(conn, [newcomer], seal=SEAL, at=START)
         await ledger.record(conn, after(given.warning, 5), desk=desk())
         heard = await rows(
             conn,
-            "SELECT subscriber.name, array_agg(act ORDER BY number) FROM delivery"
-            " JOIN message ON message.id = message JOIN subscriber ON subscriber.id = subscriber"
-            " WHERE phone LIKE '%900_' GROUP BY subscriber.name",
+            "SELECT hint, array_agg(act ORDER BY number) FROM delivery"
+            " JOIN message ON message.id = message JOIN contact ON contact.id = contact"
+            " WHERE hint LIKE '%900_' GROUP BY hint",
         )
-        assert heard == [("orange only", ["upgrade", "downgrade", "cancel"])]
+        assert heard == [("…9001", ["upgrade", "downgrade", "cancel"])]
 
 
 async def test_everybody_reads_the_own_language(plain_database: str) -> None:
     async with await prepare(plain_database) as conn:
-        stranger = audience.Subscriber(
-            name="x", phone="+1", language="fr", tier="public", regions=(REGION.id,)
+        stranger = subscribers.Subscriber(
+            name="x",
+            addresses=phone("+8619900009004"),
+            language="fr",
+            tier="public",
+            regions=(REGION.id,),
         )
-        english = audience.Subscriber(
-            name="y", phone="+2", language="en", tier="public", regions=(REGION.id,)
+        english = subscribers.Subscriber(
+            name="y",
+            addresses=phone("+8619900009005"),
+            language="en",
+            tier="public",
+            regions=(REGION.id,),
         )
-        await audience.save(conn, [stranger, english])
+        await subscribers.save(conn, [stranger, english], seal=SEAL, at=START)
         await announce(conn)
-        bodies = dict(await rows(conn, "SELECT address, body FROM delivery"))
-        assert bodies["+1"].startswith("【演练】")
-        assert bodies["+2"].startswith("EXERCISE ")
+        bodies = dict(
+            await rows(
+                conn,
+                "SELECT hint, body FROM delivery JOIN contact ON contact.id = contact"
+                " JOIN script ON script.message = delivery.message"
+                " AND script.channel = way AND script.language = delivery.language",
+            )
+        )
+        assert bodies["…9004"].startswith("【演练】")
+        assert bodies["…9005"].startswith("EXERCISE ")
 
 
 async def test_an_exercise_is_written_for_the_exercise_phone_only(plain_database: str) -> None:
@@ -159,8 +189,10 @@ async def test_the_same_step_cannot_be_published_twice(plain_database: str) -> N
         "UPDATE warning SET exercise = false",
         "UPDATE delivery SET exercise = false, channel = 'sms'",
         "UPDATE delivery SET channel = 'sms'",
-        "UPDATE delivery SET body = 'real'",
-        "UPDATE delivery SET address = '+100'",
+        "UPDATE delivery SET contact = contact + 1",
+        "UPDATE delivery SET way = 'fax'",
+        "UPDATE script SET body = 'real'",
+        "DELETE FROM script",
         COPY.format(channel="sms", exercise="false"),
         COPY.format(channel="sms", exercise="true"),
         COPY.format(channel="exercise", exercise="true"),
@@ -213,6 +245,7 @@ async def test_regions_and_their_stations(plain_database: str) -> None:
 
 async def test_counting_an_audience(plain_database: str) -> None:
     async with await prepare(plain_database) as conn:
-        await audience.save(conn, audience.sample([REGION]))  # a second time changes nothing
-        found = await audience.count(conn, hazard="gale", region=REGION.id, level="blue")
+        # a second time changes nothing
+        await subscribers.save(conn, subscribers.sample([REGION]), seal=SEAL, at=START)
+        found = await subscribers.count(conn, hazard="gale", region=REGION.id, level="blue")
         assert found == {"official": 1, "officer": 1, "public": 1}

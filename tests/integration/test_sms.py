@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from alerts.channels.port import CallbackError, Delivery, ExerciseError
+from alerts.channels.port import CallbackError, Delivery, ExerciseError, Receipt
 from alerts.channels.sms import Sms
 from tests.samples import START, later
 from tests.standin import ACCOUNT, TOKEN, standin
@@ -26,6 +26,7 @@ DESCRIPTION = (
 def delivery(**changes: object) -> Delivery:
     given = Delivery(
         id=uuid.uuid4(),
+        message=uuid.uuid4(),
         channel="sms",
         exercise=False,
         address="+8619900000000",
@@ -33,6 +34,13 @@ def delivery(**changes: object) -> Delivery:
         expires=later(6),
     )
     return msgspec.structs.replace(given, **changes)
+
+
+def parsed(sms: Sms, url: str, form: dict[str, str], signature: str) -> Receipt:
+    (receipt,) = sms.parse_callback(
+        url=url, form=form, headers={"x-twilio-signature": signature}, body=b""
+    )
+    return receipt
 
 
 @asynccontextmanager
@@ -67,7 +75,8 @@ async def test_we_send_only_what_the_description_knows() -> None:
     (content,) = post["requestBody"]["content"].values()
     async with standin() as stand, channel(stand.url) as sms:
         await sms.send(delivery(), now=START)
-        assert stand.taken[0].keys() - {"sid"} <= content["schema"]["properties"].keys()
+        ours = stand.taken[0].keys() - {"sid", "status", "date_created", "second"}
+        assert ours <= content["schema"]["properties"].keys()
 
 
 @pytest.mark.parametrize(
@@ -78,6 +87,7 @@ async def test_we_send_only_what_the_description_knows() -> None:
         (500, "uncertain", 0),  # may have been processed
         ("lost", "uncertain", 1),
         ("slow", "uncertain", 1),
+        ("broken", "uncertain", 1),
     ],
 )
 async def test_faults(fault: int | str, state: str, taken: int) -> None:
@@ -115,7 +125,7 @@ async def test_receipts() -> None:
         for status, state in [("sent", "accepted"), ("delivered", "delivered"),
                               ("undelivered", "failed")]:  # fmt: skip
             url, form, signature = stand.receipt(0, status)
-            receipt = sms.parse_callback(url=url, form=form, signature=signature)
+            receipt = parsed(sms, url, form, signature)
             assert (receipt.delivery, receipt.state) == (given.id, state)
             assert receipt.provider == stand.taken[0]["sid"]
 
@@ -125,11 +135,56 @@ async def test_forged_receipts_are_refused() -> None:
         await sms.send(delivery(), now=START)
         url, form, signature = stand.receipt(0, "delivered")
         with pytest.raises(CallbackError, match="signature"):
-            sms.parse_callback(
-                url=url, form={**form, "MessageStatus": "failed"}, signature=signature
-            )
+            parsed(sms, url, {**form, "MessageStatus": "failed"}, signature)
         with pytest.raises(CallbackError, match="signature"):
-            sms.parse_callback(url=f"{CALLBACK}/{uuid.uuid4()}", form=form, signature=signature)
+            parsed(sms, f"{CALLBACK}/{uuid.uuid4()}", form, signature)
         url, form, signature = stand.receipt(0, "unheard of")
         with pytest.raises(CallbackError, match="not understood"):
-            sms.parse_callback(url=url, form=form, signature=signature)
+            parsed(sms, url, form, signature)
+
+
+@pytest.mark.parametrize(
+    ("fault", "state"), [("lost", "accepted"), ("broken", "accepted"), (500, "queued")]
+)
+async def test_what_is_uncertain_is_found_in_the_list(fault: int | str, state: str) -> None:
+    async with standin(fault) as stand, channel(stand.url) as sms:
+        given = delivery()
+        assert (await sms.send(given, now=START)).state == "uncertain"
+        found = await sms.find(given)
+        assert found is not None
+        assert (found.delivery, found.state) == (given.id, state)
+        assert found.provider == (stand.taken[0]["sid"] if stand.taken else None)
+
+
+async def test_another_text_to_the_same_number_is_not_ours() -> None:
+    async with standin() as stand, channel(stand.url) as sms:
+        await sms.send(delivery(body="yesterday's"), now=START)
+        found = await sms.find(delivery())
+        assert found is not None
+        assert found.state == "queued"
+        long_after = delivery(body="yesterday's", handed=dt.datetime.now(dt.UTC) + dt.timedelta(1))
+        found = await sms.find(long_after)
+        assert found is not None
+        assert found.state == "queued"
+
+
+async def test_asked_by_its_own_number() -> None:
+    async with standin() as stand, channel(stand.url) as sms:
+        receipt = await sms.send(delivery(), now=START)
+        stand.taken[0]["status"] = "delivered"
+        found = await sms.find(delivery(provider=receipt.provider))
+        assert found is not None
+        assert found.state == "delivered"
+        assert await sms.find(delivery(provider="SM-unheard-of")) is None
+
+
+async def test_a_provider_that_is_away_tells_nothing() -> None:
+    async with channel(f"http://127.0.0.1:{free_port()}") as sms:
+        assert await sms.find(delivery()) is None
+        assert not (await sms.probe()).ok
+
+
+async def test_the_probe_asks_for_the_account() -> None:
+    async with standin() as stand, channel(stand.url) as sms:
+        assert (await sms.probe()).ok
+        assert not stand.taken

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from agent.elements import ELEMENTS
-from alerts import audience, ledger, regions
+from alerts import ledger, regions, subscribers
 from alerts.catalogue import Catalogue
 from alerts.policy import Policy
 from alerts.wording import Bureau
@@ -19,6 +19,7 @@ from server.store.database import Database
 from server.store.partitions import Partitions
 from server.watch import Watch
 from tests.rows import Row, commit
+from tests.samples import SEAL
 from tests.support import eventually_async
 
 START = dt.datetime(2016, 7, 20, tzinfo=dt.UTC)
@@ -92,7 +93,7 @@ async def place(any_database: str) -> AsyncIterator[Place]:
             found = regions.sample(places)
             await regions.save(conn, found)
             await regions.assign(conn, found, places)
-            await audience.save(conn, audience.sample(found))
+            await subscribers.save(conn, subscribers.sample(found), seal=SEAL, at=START)
             await exercise.mark(
                 conn,
                 exercise.Event(

@@ -133,7 +133,7 @@ async def test_bad_requests_get_a_problem_that_helps(
 
 
 async def test_other_methods_are_refused(site: Website) -> None:
-    answer = await site.client.post("/api/v1/warnings")
+    answer = await site.client.post("/api/v1/regions")
     assert answer.status_code == 405
     assert answer.headers["allow"] == "GET"
     assert answer.headers["content-type"] == "application/problem+json"

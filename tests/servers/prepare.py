@@ -1,7 +1,7 @@
 """Have the real servers ready that tests need: ``python -m tests.servers.prepare``.
 
-TimescaleDB, Mosquitto, NATS and Chromium. ``FENGHUO_TEST_DATABASE_URL`` in the environment wins
-over the first. Safe to run many times and by many at once.
+TimescaleDB, Mosquitto, NATS, Chromium and Prism. ``FENGHUO_TEST_DATABASE_URL`` in the environment
+wins over the first. Safe to run many times and by many at once.
 """
 
 import os
@@ -71,6 +71,27 @@ def _install_chromium() -> Path:
     return found
 
 
+def prism() -> list[str]:
+    """Give the command that serves a description; installs it, pinned, where that was not done.
+
+    Raises PrepareError without Node.js or npm.
+    """
+    folder = Path(__file__).parents[1] / "conformance" / "prism"
+    script = folder / "node_modules/@stoplight/prism-cli/dist/index.js"
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        raise PrepareError("Prism needs Node.js and npm")
+    trixie.cache().mkdir(parents=True, exist_ok=True)
+    with trixie.locked(trixie.cache() / "prism.lock"):
+        if not script.is_file():
+            install = [npm, "ci", "--ignore-scripts"]
+            try:
+                subprocess.run(install, cwd=folder, capture_output=True, timeout=180, check=True)
+            except subprocess.SubprocessError as error:
+                raise PrepareError(f"Prism could not be installed: {error}") from error
+    return [node, str(script)]
+
+
 def main() -> int:
     """Prepare everything; give the exit status."""
     try:
@@ -83,6 +104,10 @@ def main() -> int:
     except PrepareError as error:
         print(f"tests: {error}", file=sys.stderr)
         return 1
+    try:
+        print(f"tests: Prism {prism()[-1]}", file=sys.stderr)
+    except PrepareError as error:  # one test is left out without it
+        print(f"tests: {error}", file=sys.stderr)
     return 0
 
 

@@ -9,8 +9,9 @@ from lxml import etree
 from alerts import cap
 from alerts.cap import rules
 from alerts.catalogue import Catalogue
+from alerts.course import advance
 from alerts.message import Message, compose
-from alerts.warning import Act, Step, Terms, advance
+from alerts.warning import Act, Step, Terms
 from alerts.wording import Bureau, Writer
 from tests.samples import BUREAU, REGION, case, later, step
 
@@ -146,7 +147,8 @@ def test_broken_rules_are_named(old: str, new: str, reason: str) -> None:
     if old.startswith("<") and new.startswith("<") and old.endswith(">"):
         broken = broken.replace(old.replace("<", "</"), new.replace("<", "</"), 1)
     problems = rules.check(broken)
-    assert any(reason in problem for problem in problems), problems
+    assert any(reason in problem.text("en") for problem in problems), problems
+    assert all(problem.text("zh") != problem.text("en") for problem in problems)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +164,8 @@ def test_broken_polygons_are_named(polygon: str, reason: str) -> None:
     xml = built(step())
     good = said(xml, "c:info/c:area/c:polygon")[0]
     problems = rules.check(xml.replace(good, polygon))
-    assert any(reason in problem for problem in problems), problems
+    assert any(reason in problem.text("en") for problem in problems), problems
+    assert all(problem.text("zh") != problem.text("en") for problem in problems)
 
 
 def test_entities_are_not_followed() -> None:

@@ -129,6 +129,15 @@ def test_a_certificate_younger_than_the_alert_is_told(tmp_path: Path) -> None:
     assert found.late
 
 
+def test_a_certificate_that_is_given_itself_is_trusted(tmp_path: Path, signed: str) -> None:
+    found = verify(signed.encode(), trust=tmp_path / "bureau.pem")
+    assert found is not None
+    assert found.trusted
+    old = pem(tmp_path, name="old", until=SENT - dt.timedelta(days=1))
+    with pytest.raises(SignatureError):
+        verify(Signer.load(old).sign(built(step("blue"))).encode(), trust=old)
+
+
 def test_only_given_authorities_are_trusted(tmp_path: Path, signed: str) -> None:
     stranger = pem(tmp_path, name="stranger")
     with pytest.raises(SignatureError):

@@ -10,7 +10,7 @@ from alerts.catalogue import Catalogue, CatalogueError
 def test_all_languages_have_the_same_keys_and_fields() -> None:
     catalogue = Catalogue.load()
     chinese = catalogue.fields("zh")
-    assert "warning.sms.warning" in chinese
+    assert "warning.sms.warning.full" in chinese
     for language in catalogue.languages:
         other = catalogue.fields(language)
         missing = chinese.keys() ^ other.keys()

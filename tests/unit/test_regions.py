@@ -153,3 +153,25 @@ def test_real_boundaries() -> None:
     station = Station(1, "T", 118.18, 39.63)
     inside = [name for name, ids in regions.within(found, [station]).items() if ids]
     assert inside == ["130203"]
+
+
+def test_populations_are_read_from_two_columns(tmp_path: Path) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text("region,people\n丰润区, 798600\nA,12\n\n", "utf-8-sig")
+    assert regions.populations(file) == {"丰润区": 798_600, "A": 12}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("region,people\nA,many\n", "line 2: no number of people: 'many'"),
+        ("region,people\nA,79.86\n", "line 2: no number"),
+        ("region,people\n", "no line"),
+        ("", "no line"),
+    ],
+)
+def test_populations_that_cannot_be_read_are_told(tmp_path: Path, text: str, reason: str) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text(text, "utf-8")
+    with pytest.raises(RegionError, match=reason):
+        regions.populations(file)

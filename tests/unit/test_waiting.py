@@ -8,9 +8,10 @@ import msgspec
 import pytest
 
 from alerts.catalogue import Catalogue
+from alerts.course import advance
 from alerts.evidence import Case, Standing
 from alerts.policy import Policy, Proposals, season
-from alerts.warning import Act, State, Terms, Warning, advance  # noqa: A004 - the domain's own word
+from alerts.warning import Act, State, Terms, Warning  # noqa: A004 - the domain's own word
 from alerts.wording import Writer
 from tests.samples import BUREAU, REGION, START, case, later
 
@@ -88,7 +89,7 @@ def test_a_bureau_that_issues_nothing_by_itself_keeps_what_is_confirmed_as_a_pro
             complete=True,
             terms=Terms(),
             exercise=False,
-            automatic=False,
+            automatic=(),
         )
         assert step is not None
         running = step.warning

@@ -1,12 +1,15 @@
 """The life of a warning: what each moment leads to, and what can never happen."""
 
 import datetime as dt
+import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from alerts.course import advance
 from alerts.evidence import LEVELS, rank
 from alerts.message import compose
 from alerts.warning import (
@@ -19,7 +22,6 @@ from alerts.warning import (
     Terms,
     TransitionError,
     Warning,  # noqa: A004 - the domain's own word
-    advance,
     after,
 )
 from tests.samples import case, later
@@ -142,7 +144,7 @@ def test_a_proposal_waits_for_a_person_and_goes_when_its_cause_goes() -> None:
             complete=True,
             terms=TERMS,
             exercise=False,
-            automatic=False,
+            automatic=(),
         )
         assert step is not None
         assert not step.publishes
@@ -182,7 +184,7 @@ def test_every_state_can_be_reached_and_left() -> None:
         reached |= {target for state in reached for target in TRANSITIONS[state].values()}
     assert reached == set(State)
     ends = {state for state, acts in TRANSITIONS.items() if not acts}
-    assert ends == {State.DISMISSED, State.CANCELLED, State.EXPIRED}
+    assert ends == {State.CANCELLED, State.EXPIRED}
 
 
 class Life(RuleBasedStateMachine):
@@ -246,3 +248,16 @@ class Life(RuleBasedStateMachine):
 
 TestLife = Life.TestCase
 TestLife.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+def test_the_page_has_the_table() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "warnings.md").read_text("utf-8")
+    table = page.partition("## Who")[0]
+    rows = dict(re.findall(r"^\| ([a-z, ]+) \| (.+) \|$", table, re.MULTILINE))
+    told = {name: row for names, row in rows.items() for name in names.split(", ")}
+    for state, acts in TRANSITIONS.items():
+        row = told[state]
+        assert set(re.findall(r"[a-z]+", re.sub(r"→ \w+", "", row))) & set(Act) == set(acts)
+        for act, target in acts.items():
+            part = next(part for part in row.split(" · ") if re.search(rf"\b{act}\b", part))
+            assert f"→ {target}" in part if target is not state else "stays" in part

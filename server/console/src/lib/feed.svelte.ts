@@ -1,5 +1,6 @@
 // What the console knows, kept up to date by the server's stream.
 
+import { get } from "./api";
 import { seconds } from "./format";
 import { LEVELS } from "./levels";
 import type {
@@ -215,15 +216,6 @@ class Feed {
     this.now = seconds(clock.event ? clock.event.time : clock.now);
     this.#offset = seconds(clock.now) - Date.now() / 1000;
   }
-}
-
-export async function get<T>(path: string): Promise<T> {
-  const answer = await fetch(path);
-  if (!answer.ok) {
-    const problem = (await answer.json().catch(() => ({}))) as { detail?: string };
-    throw new Error(problem.detail ?? `${answer.status} ${answer.statusText}`);
-  }
-  return (await answer.json()) as T;
 }
 
 export const feed = new Feed();

@@ -47,3 +47,26 @@ export function window_(span: number): string {
 export function number(value: number | null | undefined, digits = 1): string {
   return value === null || value === undefined ? "–" : value.toFixed(digits);
 }
+
+/** What a field for a moment holds: the time in the bureau's zone. */
+export const local = (moment: string | number): string => time(moment, "full");
+
+const asUtc = (text: string): number => seconds(`${text.trim().replace(" ", "T")}Z`);
+
+export const isMoment = (text: string): boolean =>
+  /^\d{4}-\d\d-\d\d \d\d:\d\d$/.test(text.trim()) && !Number.isNaN(asUtc(text));
+
+/** And back, as UTC. */
+export function instant(text: string): string {
+  const there = asUtc(text);
+  const offset = asUtc(local(there)) - there;
+  return `${new Date((there - offset) * 1000).toISOString().slice(0, 19)}Z`;
+}
+
+/** What is left, as a clock that runs down: 1:02:03, or 04:05. */
+export function left(span: number): string {
+  const n = Math.max(0, Math.ceil(span));
+  const two = (value: number) => String(value).padStart(2, "0");
+  const [hours, minutes] = [Math.floor(n / 3600), Math.floor(n / 60) % 60];
+  return hours ? `${hours}:${two(minutes)}:${two(n % 60)}` : `${two(minutes)}:${two(n % 60)}`;
+}

@@ -11,13 +11,15 @@ import {
 } from "maplibre-gl";
 import worker from "maplibre-gl/dist/maplibre-gl-worker.mjs?url";
 
+import type { Corner } from "./drawing.svelte";
 import { level, LEVELS } from "./levels";
-import type { Scale } from "./scales";
-import { SCALES } from "./scales";
-import type { Level, Row, Station } from "./types";
+import { type Scale, SCALES } from "./scales";
+import { type Hand, Sketch } from "./sketch";
+import type { Level, OfficeAlert, Row, Station } from "./types";
 
 setWorkerUrl(worker);
 
+const CHOSEN: ExpressionSpecification = ["case", ["boolean", ["get", "chosen"], false], "#b8c9da", "#34455a"];
 const FONT = ["Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", "sans-serif"];
 const WRITTEN = 400; // stations whose values are written on the map; beyond it colour says enough
 
@@ -51,7 +53,7 @@ function radius(scale: Scale): ExpressionSpecification {
   return ["interpolate", ["linear"], ["zoom"], 4, size(2, 5), 9, size(7, 15), 13, size(10, 22)];
 }
 
-function levels(fallback: string): ExpressionSpecification {
+function levels(fallback: string | ExpressionSpecification): ExpressionSpecification {
   const cases = LEVELS.flatMap((name) => [name, level[name].colour]);
   return ["match", ["get", "level"], ...cases, fallback] as unknown as ExpressionSpecification;
 }
@@ -63,6 +65,7 @@ function style(scale: Scale): StyleSpecification {
       grid: { type: "geojson", data: graticule() },
       regions: { type: "geojson", data: empty },
       badges: { type: "geojson", data: empty },
+      offices: { type: "geojson", data: empty },
       stations: { type: "geojson", data: empty },
       labels: { type: "geojson", data: empty },
     },
@@ -84,9 +87,16 @@ function style(scale: Scale): StyleSpecification {
         source: "regions",
         layout: { "line-sort-key": ["get", "rank"], "line-join": "round" },
         paint: {
-          "line-color": levels("#34455a"),
+          "line-color": levels(CHOSEN),
           "line-width": ["case", ["get", "chosen"], 4, ["has", "level"], 2.5, 1],
         },
+      },
+      {
+        id: "offices",
+        type: "line",
+        source: "offices",
+        layout: { "line-join": "round" },
+        paint: { "line-color": levels("#b8c9da"), "line-width": 2, "line-dasharray": [3, 2] },
       },
       {
         id: "stations",
@@ -165,8 +175,9 @@ export class WeatherMap {
   #chosen: number | null = null;
   #regions: GeoJSON.FeatureCollection | null = null;
   #moved = false; // by hand: then the frame is left alone
+  #sketch: Sketch | null = null;
 
-  constructor(container: HTMLElement, choose: (station: string) => void, ready: () => void) {
+  constructor(container: HTMLElement, choose: (station: string) => void, hand: Hand, ready: () => void) {
     this.map = new MapLibre({
       container,
       style: style(SCALES[0] as Scale),
@@ -183,10 +194,12 @@ export class WeatherMap {
     this.map.addControl(new ScaleControl({ unit: "metric" }), "bottom-right");
     this.map.on("click", "stations", (event) => {
       const name = event.features?.[0]?.properties["name"] as string | undefined;
-      if (name) choose(name);
+      if (name && !this.#sketch?.active) choose(name);
     });
     for (const [moment, cursor] of [["mouseenter", "pointer"], ["mouseleave", ""]] as const)
-      this.map.on(moment, "stations", () => (this.map.getCanvas().style.cursor = cursor));
+      this.map.on(moment, "stations", () => {
+        if (!this.#sketch?.active) this.map.getCanvas().style.cursor = cursor;
+      });
     this.map.on("movestart", (event) => (this.#moved ||= "originalEvent" in event));
     this.map.on("resize", () => {
       if (!this.#moved) this.home(this.#regions);
@@ -194,6 +207,7 @@ export class WeatherMap {
     this.map.on("load", () => {
       for (const name of LEVELS) this.map.addImage(`level-${name}`, badge(name), { pixelRatio: 2 });
       this.map.addImage("spot", new ImageData(22, 22));
+      this.#sketch = new Sketch(this.map, hand);
       ready();
     });
   }
@@ -265,6 +279,14 @@ export class WeatherMap {
     this.#source("badges").setData({ type: "FeatureCollection", features: badges });
   }
 
+  /** Outline what other offices warn of. */
+  offices(alerts: OfficeAlert[]): void {
+    const features = alerts.flatMap((alert): GeoJSON.Feature[] =>
+      alert.area ? [{ type: "Feature", properties: alert.level ? { level: alert.level } : {}, geometry: alert.area }] : [],
+    );
+    this.#source("offices").setData({ type: "FeatureCollection", features });
+  }
+
   choose(name: string): void {
     if (this.#chosen !== null)
       this.map.setFeatureState({ source: "stations", id: this.#chosen }, { chosen: false });
@@ -273,7 +295,14 @@ export class WeatherMap {
     this.map.setFeatureState({ source: "stations", id: this.#chosen }, { chosen: true });
   }
 
-  fly(to: GeoJSON.Position): void {
+  /** Show what is drawn by hand. */
+  sketch(corners: Corner[], closed: boolean, active: boolean): void {
+    this.#sketch?.show(corners, closed, active);
+  }
+
+  /** Go to a place, unless it is in view. */
+  reveal(to: GeoJSON.Position): void {
+    if (this.map.getBounds().contains([to[0] ?? 0, to[1] ?? 0])) return;
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.map.easeTo({ center: [to[0] ?? 0, to[1] ?? 0], duration: still ? 0 : 600 });
   }

@@ -1,6 +1,6 @@
 // The one catalogue of words, in the language that was chosen here last.
 
-import type { Catalogue, Language, Named, Words } from "./types";
+import type { Catalogue, Language, Level, Named, Words } from "./types";
 
 const KEY = "fenghuo.language";
 
@@ -29,6 +29,10 @@ class Speech {
     return found.replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ""));
   }
 
+  knows(topic: string, key: string): boolean {
+    return this.text(topic, key) !== key;
+  }
+
   named(thing: Named): string {
     return thing[this.language] || thing.zh || thing.en;
   }
@@ -50,3 +54,26 @@ export const t = (key: string, values?: Record<string, string | number>): string
 
 /** The terms of warnings, the same as in every message. */
 export const term = (key: string): string => speech.text("warning", key);
+
+/** The words of the desk and of its administration. */
+export const d = (key: string, values?: Record<string, string | number>): string =>
+  speech.text("desk", key, values);
+
+/** How an event is called: danger and level. */
+export const heading = (hazard: string, level: Level): string =>
+  t("warnings.heading", { danger: term(`danger.${hazard}`), level: term(`level.${level}.name`) });
+
+/** A name of the server's in words; what has none yet shows as it is. */
+export const called = (kind: string, name: string): string =>
+  speech.knows("desk", `${kind}.${name}`)
+    ? d(`${kind}.${name}`)
+    : speech.knows("warning", `${kind}.${name}`)
+      ? term(`${kind}.${name}`)
+      : name;
+
+/** Every danger that there is a word for. */
+export function hazards(): string[] {
+  const found = speech.catalogue?.words[speech.language]["warning"];
+  const named = typeof found === "object" ? found["hazard"] : undefined;
+  return typeof named === "object" ? Object.keys(named) : [];
+}

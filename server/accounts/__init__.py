@@ -1,0 +1,1 @@
+"""The people who warn: accounts, passwords, sessions, links that work once, and the audit."""
