@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 
 import psycopg
 
-from alerts import dispatch
 from alerts.channels.display import Display
 from alerts.channels.exercise import ExercisePhone
 from alerts.channels.port import Channel
-from alerts.lane import Connect
-from alerts.sealing import Seal
+from alerts.people.sealing import Seal
+from alerts.sending import dispatch
+from alerts.sending.lane import Connect
 from server import postbox, sealed
 from server.channels import build
 from server.clock import Clock, SystemClock

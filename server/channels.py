@@ -5,8 +5,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from alerts import leaving
-from alerts.bulletin import Press
 from alerts.channels import (
     broadcast,
     display,
@@ -21,7 +19,9 @@ from alerts.channels import (
 )
 from alerts.channels.mail import Server
 from alerts.channels.port import Channel, Delivery
-from alerts.sealing import Seal, SealError
+from alerts.people import leaving
+from alerts.people.sealing import Seal, SealError
+from alerts.texts.bulletin import Press
 from server import desk, screens
 from server.clock import SystemClock
 from server.settings import Settings, SettingsError

@@ -9,13 +9,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 
 import msgspec
 
-from alerts import ledger, notice
-from alerts.course import advance, tend
-from alerts.durations import duration
-from alerts.evidence import LEVELS, Case
-from alerts.policy import Policy, season
-from alerts.warning import Act, Step, Warning  # noqa: A004 - the domain's own word
-from alerts.warning import notice as tell
+from alerts.bureau import notice
+from alerts.bureau.durations import duration
+from alerts.bureau.policy import Policy, season
+from alerts.life import ledger
+from alerts.life.course import advance, tend
+from alerts.life.evidence import LEVELS, Case
+from alerts.life.warning import Act, Step, Warning  # noqa: A004 - the domain's own word
+from alerts.life.warning import notice as tell
 from server.store.connection import Connection
 
 STEPS = 3

@@ -5,12 +5,12 @@ What is wrong with it is told at the start, as a wrong setting.
 
 from pathlib import Path
 
-from alerts import legal
+from alerts.bureau.policy import Policy
 from alerts.cap.signature import SignatureError, Signer
 from alerts.catalogue import Catalogue, CatalogueError
-from alerts.ledger import Desk
-from alerts.policy import Policy
-from alerts.wording import Bureau
+from alerts.life.ledger import Desk
+from alerts.texts import legal
+from alerts.texts.wording import Bureau
 from server.settings import Settings, SettingsError
 
 

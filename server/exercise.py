@@ -17,9 +17,10 @@ from typing import Any
 import psycopg
 
 from agent.event import Timeline, load
-from alerts import regions, subscribers
+from alerts import regions
+from alerts.people import subscribers
+from alerts.people.sealing import Seal
 from alerts.queries import Queries
-from alerts.sealing import Seal
 from server.clock import Clock, EventClock, SystemClock, aware
 from server.store import stations
 from server.store.database import Database

@@ -15,11 +15,12 @@ from typing import Any
 import uvloop
 
 from agent.version import __version__
-from alerts.policy import PolicyError
-from alerts.sealing import SealError
-from server import administration, cap, exercise, office, people, radar, run, screens, user, verify
+from alerts.bureau.policy import PolicyError
+from alerts.people.sealing import SealError
+from server import exercise, run, screens
 from server.chain import StartError, opened
 from server.clock import SystemClock
+from server.commands import administration, cap, office, people, radar, user, verify
 from server.processes import ChildError
 from server.settings import Settings, SettingsError, load
 from server.store.database import Database

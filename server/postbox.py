@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import psycopg
 
-from alerts import signup
 from alerts.channels.port import Channel, ChannelError, Delivery, Receipt
-from alerts.sealing import Seal, SealError
+from alerts.people import signup
+from alerts.people.sealing import Seal, SealError
 from server.clock import SystemClock
 from server.store.database import Database
 from server.store.errors import StoreError

@@ -74,7 +74,7 @@ class _Frame(NamedTuple):
 
 def kinds(path: Path | None = None) -> dict[str, Kind]:
     """Read the kinds that ship with Fenghuo, and those of a file; raises RadarError."""
-    text = files("server").joinpath("radar.toml").read_text("utf-8")
+    text = files("server.commands").joinpath("radar.toml").read_text("utf-8")
     try:
         table: dict[str, Any] = tomllib.loads(text)
         if path is not None:

@@ -19,9 +19,9 @@ import psycopg
 from psycopg import sql
 
 from agent.event import EventError
-from alerts import ledger
+from alerts.life import ledger
+from alerts.people.sealing import Seal, SealError
 from alerts.queries import Queries
-from alerts.sealing import Seal, SealError
 from server import exercise
 from server.accounts import links, people
 from server.chain import ROLES, Chain, StartError, Step, chain, free, roles

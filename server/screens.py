@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 import psycopg
 
-from alerts import screens
 from alerts.catalogue import Catalogue
 from alerts.channels.display import TOPIC, Display, Shown, WallError, Word
-from alerts.screens import Screen, ScreenError, Wanted
-from alerts.sealing import Seal
-from alerts.shows import Show, Stage
+from alerts.faces import screens
+from alerts.faces.screens import Screen, ScreenError, Wanted
+from alerts.faces.shows import Show, Stage
+from alerts.people.sealing import Seal
 from server import desk, exercise
 from server.chain import StartError, opened
 from server.clock import SystemClock

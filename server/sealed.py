@@ -2,9 +2,9 @@
 
 import logging
 
-from alerts import privacy
+from alerts.people import privacy
+from alerts.people.sealing import Seal, SealError
 from alerts.queries import Queries
-from alerts.sealing import Seal, SealError
 from server.store.connection import Connection
 from server.store.database import Database
 

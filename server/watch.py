@@ -27,9 +27,11 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 
-from alerts import ledger, policies, regions
-from alerts.evidence import Case, named
-from alerts.policy import Policy
+from alerts import regions
+from alerts.bureau import policies
+from alerts.bureau.policy import Policy
+from alerts.life import ledger
+from alerts.life.evidence import Case, named
 from forecast.criteria import Book, Criteria
 from forecast.proposal import Proposal, propose
 from server import exercise, rules

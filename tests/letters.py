@@ -11,9 +11,9 @@ import msgspec
 from aiohttp import BodyPartReader, web
 from multidict import CIMultiDict
 
-from alerts.bulletin import Press
 from alerts.channels.port import Delivery
-from alerts.wording import ACK, Said, Sms
+from alerts.texts.bulletin import Press
+from alerts.texts.wording import ACK, Said, Sms
 from tests.samples import START, later
 
 PRESS = Press()

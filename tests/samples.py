@@ -8,17 +8,19 @@ from typing import Any, NamedTuple
 import msgspec
 import psycopg
 
-from alerts import contacts, ledger, regions, subscribers
+from alerts import regions
+from alerts.bureau.policy import Policy
 from alerts.catalogue import Catalogue
-from alerts.contacts import Address
-from alerts.course import advance
-from alerts.evidence import Case, Door, Evidence
-from alerts.ledger import Desk
-from alerts.policy import Policy
+from alerts.life import ledger
+from alerts.life.course import advance
+from alerts.life.evidence import Case, Door, Evidence
+from alerts.life.ledger import Desk
+from alerts.life.warning import Step, Terms
+from alerts.people import contacts, subscribers
+from alerts.people.contacts import Address
+from alerts.people.sealing import KEY_BYTES, Seal
 from alerts.regions import Region
-from alerts.sealing import KEY_BYTES, Seal
-from alerts.warning import Step, Terms
-from alerts.wording import Bureau
+from alerts.texts.wording import Bureau
 
 START = dt.datetime(2016, 7, 20, 0, tzinfo=dt.UTC)
 

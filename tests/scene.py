@@ -9,16 +9,18 @@ from typing import Any
 
 from psycopg import sql
 
-from alerts import ledger, regions, subscribers
+from alerts import regions
+from alerts.bureau.policy import Policy
 from alerts.catalogue import Catalogue
-from alerts.course import advance
-from alerts.evidence import LEVELS, Case, Evidence
-from alerts.ledger import Desk
-from alerts.message import Message
-from alerts.policy import Policy
-from alerts.warning import Step, Terms
-from alerts.warning import Warning as Running
-from alerts.wording import Bureau
+from alerts.life import ledger
+from alerts.life.course import advance
+from alerts.life.evidence import LEVELS, Case, Evidence
+from alerts.life.ledger import Desk
+from alerts.life.message import Message
+from alerts.life.warning import Step, Terms
+from alerts.life.warning import Warning as Running
+from alerts.people import subscribers
+from alerts.texts.wording import Bureau
 from server import exercise
 from server.store import stations
 from server.store.connection import Connection, connect, probe

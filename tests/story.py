@@ -19,12 +19,13 @@ from typing import Any
 import msgspec
 from psycopg.rows import dict_row
 
-from alerts import contacts, diary, subscribers
-from alerts.bulletin import readable
 from alerts.catalogue import Catalogue
-from alerts.diary import Entry
-from alerts.sealing import Seal
-from alerts.subscribers import Subscriber
+from alerts.life import diary
+from alerts.life.diary import Entry
+from alerts.people import contacts, subscribers
+from alerts.people.sealing import Seal
+from alerts.people.subscribers import Subscriber
+from alerts.texts.bulletin import readable
 from server import chain, run
 from server.settings import Alerts, Email, Fax, Settings, Twilio, Web, Webhook
 
@@ -80,7 +81,7 @@ class Told:
 
 def _settings(folder: Path) -> Settings:
     folder.mkdir(parents=True, exist_ok=True)
-    text = files("alerts").joinpath("policy.toml").read_text("utf-8")
+    text = files("alerts.bureau").joinpath("policy.toml").read_text("utf-8")
     for old, new in POLICY.items():
         assert text.count(old) == 1, old
         text = text.replace(old, new)

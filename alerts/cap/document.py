@@ -7,11 +7,11 @@ from typing import Any
 from lxml import etree
 
 from alerts.codes import AWARENESS_LEVEL, CMA_LEVEL, CODES, SEVERITY
-from alerts.evidence import Evidence
-from alerts.message import Message
+from alerts.life.evidence import Evidence
+from alerts.life.message import Message
+from alerts.life.warning import CLOSED, ENDING, Act, Warning  # noqa: A004 - the domain's own word
 from alerts.regions import Region
-from alerts.warning import CLOSED, ENDING, Act, Warning  # noqa: A004 - the domain's own word
-from alerts.wording import Bulletin, Bureau
+from alerts.texts.wording import Bulletin, Bureau
 
 NAMESPACE = "urn:oasis:names:tc:emergency:cap:1.2"
 

@@ -18,7 +18,7 @@ from alerts.channels import (
     webhook,
 )
 from alerts.channels.port import Script
-from alerts.wording import Said
+from alerts.texts.wording import Said
 
 RENDERERS: Mapping[str, Callable[[Said], Script]] = MappingProxyType(
     {

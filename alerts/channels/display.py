@@ -1,6 +1,6 @@
 """Display screens over MQTT: what is in force lies retained at the broker, one topic per screen.
 
-``fenghuo/v1/screen/{name}/show`` holds the whole show (`alerts.shows`), retained, QoS 1. The
+``fenghuo/v1/screen/{name}/show`` holds the whole show (`alerts.faces.shows`), retained, QoS 1. The
 screen says what it shows on ``…/ack`` and that it lives on ``…/status``, where its last will
 stands as well. One that shows something else than it should is sent the show again.
 """
@@ -29,7 +29,7 @@ from alerts.channels.port import (
     Receipt,
     Script,
 )
-from alerts.wording import Said
+from alerts.texts.wording import Said
 
 NAME = "display"
 

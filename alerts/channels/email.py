@@ -8,12 +8,12 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
 
-from alerts.bulletin import BulletinError, Press, Sheet, divide, join
 from alerts.catalogue import Catalogue
 from alerts.channels.mail import Server
 from alerts.channels.port import CallbackError, Delivery, ExerciseError, Probe, Receipt, Script
-from alerts.typeface import TypefaceError
-from alerts.wording import Said
+from alerts.texts.bulletin import BulletinError, Press, Sheet, divide, join
+from alerts.texts.typeface import TypefaceError
+from alerts.texts.wording import Said
 
 _log = logging.getLogger(__name__)
 

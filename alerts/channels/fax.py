@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
-from alerts.bulletin import BulletinError, Press, Sheet, divide, join
 from alerts.channels import signing
 from alerts.channels.mail import Server
 from alerts.channels.port import (
@@ -24,8 +23,9 @@ from alerts.channels.port import (
     Script,
     State,
 )
-from alerts.typeface import TypefaceError
-from alerts.wording import Said
+from alerts.texts.bulletin import BulletinError, Press, Sheet, divide, join
+from alerts.texts.typeface import TypefaceError
+from alerts.texts.wording import Said
 
 NAME = "fax"
 

@@ -27,8 +27,8 @@ from alerts.channels.port import (
     Receipt,
     Script,
 )
-from alerts.warning import CLOSED
-from alerts.wording import Said
+from alerts.life.warning import CLOSED
+from alerts.texts.wording import Said
 
 NAME = "push"
 

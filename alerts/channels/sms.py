@@ -21,7 +21,7 @@ from alerts.channels.port import (
     State,
 )
 from alerts.channels.twilio import Http, refused
-from alerts.wording import Said
+from alerts.texts.wording import Said
 
 NAME = "sms"
 

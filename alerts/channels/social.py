@@ -16,7 +16,7 @@ from alerts.channels.port import (
     Receipt,
     Script,
 )
-from alerts.wording import ACK, Said
+from alerts.texts.wording import ACK, Said
 
 NAME = "social"
 

@@ -17,7 +17,7 @@ from alerts.channels.port import (
     Receipt,
     Script,
 )
-from alerts.wording import Said
+from alerts.texts.wording import Said
 
 NAME = "webhook"
 

@@ -1,6 +1,6 @@
 """Versions of the criteria: written once, never changed; which counts when; who did what.
 
-The SQL of trials is here too; `server.trial` runs them.
+The SQL of trials is here too; `server.commands.trial` runs them.
 """
 
 import datetime as dt

@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent.version import __version__
-from alerts.sealing import Seal
+from alerts.people.sealing import Seal
 from server import sealed
 from server.accounts import people
 from server.clock import Clock, SystemClock
@@ -25,39 +25,33 @@ from server.settings import Settings
 from server.store.database import Database
 from server.web import (
     accounts,
-    acknowledge,
-    acts,
-    airtime,
-    areas,
     criteria,
-    display,
-    fatigue,
     feeds,
     health,
-    ivr,
     notices,
     observations,
-    offices,
     pages,
-    policy,
-    preview,
     problems,
-    proposals,
-    public,
-    push,
     quarantine,
     receipts,
-    replies,
-    screens,
-    sending,
     signin,
-    signup,
-    subscribers,
     verification,
-    widget,
 )
 from server.web.context import Context
+from server.web.desk import (
+    acts,
+    areas,
+    fatigue,
+    offices,
+    policy,
+    preview,
+    proposals,
+    screens,
+    sending,
+)
+from server.web.faces import acknowledge, airtime, display, ivr, public, push, widget
 from server.web.live import Live
+from server.web.people import replies, signup, subscribers
 
 _log = logging.getLogger(__name__)
 

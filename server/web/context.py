@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from alerts.catalogue import Catalogue
-from alerts.sealing import Seal
+from alerts.people.sealing import Seal
 from server.clock import Clock
 from server.probing import Channels
 from server.settings import Settings

@@ -8,8 +8,8 @@ from typing import Literal, TypeAlias
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from alerts import board
 from alerts.cap.feed import KEPT, MOST, Feed, Published, atom, rss
+from alerts.life import board
 from server.web.context import Context
 
 _Write: TypeAlias = Callable[[Feed, Sequence[Published]], bytes]

@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 import psycopg
 
-from alerts import board
+from alerts.life import board
+from alerts.people.sealing import Seal
 from alerts.queries import Queries
-from alerts.sealing import Seal
 from server import exercise, vitals
 from server.clock import Clock
 from server.store import observations, stations
@@ -20,7 +20,7 @@ from server.store.connection import Connection
 from server.store.database import Database
 from server.store.errors import StoreError
 from server.wakeup import Wakeup
-from server.web.pulse import NAME, Pulse
+from server.web.faces.pulse import NAME, Pulse
 from server.web.recent import ELEMENTS, FIELDS, HOURS, Recent
 from server.web.stream import Hub, frame
 

@@ -7,13 +7,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from alerts import board, incidents, regions
+from alerts import regions
+from alerts.life import board, incidents
 from forecast.criteria import HAZARDS, LEVELS
 from server.web import permit
 from server.web.answers import GeoJson, Json, moment, one_of
 from server.web.context import Context
+from server.web.desk.views import view
 from server.web.problems import Problem
-from server.web.views import view
 
 _ALWAYS = dt.datetime(1900, 1, 1, tzinfo=dt.UTC)
 

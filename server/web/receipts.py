@@ -5,8 +5,8 @@ from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Request, Response
 
-from alerts import receipts
 from alerts.channels.port import CallbackError, Channel
+from alerts.sending import receipts
 from server.channels import callback
 from server.settings import SettingsError
 from server.web.context import Context

@@ -13,8 +13,8 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from alerts.rights import Role
-from server import trial
 from server.accounts.audit import audit
+from server.commands import trial
 from server.processes import python
 from server.settings import variables
 from server.store import trials

@@ -10,8 +10,9 @@ import numpy as np
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from alerts import inforce, regions
-from alerts.inforce import Spell
+from alerts import regions
+from alerts.life import inforce
+from alerts.life.inforce import Spell
 from alerts.queries import Queries
 from forecast.criteria import LEVELS, Criteria
 from forecast.verification import warned

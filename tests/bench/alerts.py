@@ -23,7 +23,8 @@ import httpx
 import msgspec
 import psycopg
 
-from alerts import ledger, regions
+from alerts import regions
+from alerts.life import ledger
 from server.store.embedded import Embedded
 from tests.bench.ingest import ROOT, Row_, fresh
 from tests.crowd import fill, official

@@ -17,8 +17,8 @@ from procrastinate import App, PsycopgConnector
 from twilio.http.async_http_client import AsyncTwilioHttpClient
 from twilio.rest import Client
 
-from alerts import dispatch
 from alerts.channels.sms import Sms
+from alerts.sending import dispatch
 from server.clock import SystemClock
 from server.store.database import Database
 from tests.crowd import number

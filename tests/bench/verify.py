@@ -11,7 +11,7 @@ from typing import Any
 from forecast.criteria import Book
 from forecast.verification.card import HazardCard
 from server.archives import opening
-from server.verify import UNITS, Result, examine
+from server.commands.verify import UNITS, Result, examine
 from tests.bench.ingest import row
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

@@ -18,10 +18,11 @@ from pathlib import Path
 import numpy as np
 
 from agent.elements import ELEMENTS
-from alerts import ledger, regions
+from alerts import regions
+from alerts.bureau.policy import Policy
 from alerts.catalogue import Catalogue
-from alerts.policy import Policy
-from alerts.wording import Bureau
+from alerts.life import ledger
+from alerts.texts.wording import Bureau
 from forecast.criteria import Criteria
 from forecast.quality import Check, code
 from server.clock import SystemClock

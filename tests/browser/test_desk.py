@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
-from alerts import dispatch, policies, policy
+from alerts.bureau import policies, policy
 from alerts.channels.exercise import ExercisePhone
 from alerts.rights import Role
+from alerts.sending import dispatch
 from server.accounts import links, people
 from server.clock import SystemClock
 from server.store.connection import connect

@@ -12,10 +12,13 @@ import psycopg
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
-from alerts import acknowledge, ledger, regions, screens
-from alerts.course import advance
-from alerts.screens import Wanted
-from alerts.warning import Step, Terms
+from alerts import regions
+from alerts.faces import screens
+from alerts.faces.screens import Wanted
+from alerts.life import ledger
+from alerts.life.course import advance
+from alerts.life.warning import Step, Terms
+from alerts.people import acknowledge
 from tests.samples import REGION, SEAL, START, Fixed, desk, later, prepare, step
 from tests.support import eventually_async
 from tests.website import Website, website

@@ -7,7 +7,7 @@ from lxml import etree
 
 from alerts.cap import rules
 from alerts.cap.examination import examine
-from alerts.evidence import Door
+from alerts.life.evidence import Door
 from tests.samples import SIGNALS, step
 from tests.unit.test_cap import built, compose, event
 

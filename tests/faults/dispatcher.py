@@ -5,9 +5,9 @@ import datetime as dt
 import sys
 from pathlib import Path
 
-from alerts import dispatch
 from alerts.channels.exercise import ExercisePhone
 from alerts.channels.port import Delivery, Memory, Receipt
+from alerts.sending import dispatch
 from tests.samples import SEAL, Fixed, connector
 
 

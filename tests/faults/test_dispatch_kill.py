@@ -11,9 +11,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from alerts import dispatch
 from alerts.channels.exercise import ExercisePhone
 from alerts.channels.port import Memory
+from alerts.sending import dispatch
 from tests.samples import SEAL, Fixed, announce, connector, prepare
 from tests.support import eventually, eventually_async
 

@@ -17,9 +17,9 @@ from typing import Any
 import psycopg
 import uvloop
 
-from alerts import dispatch
 from alerts.channels.sms import Sms
-from alerts.sealing import KEY_BYTES, Seal
+from alerts.people.sealing import KEY_BYTES, Seal
+from alerts.sending import dispatch
 
 # As in `tests.samples` and `tests.standin`, which would take long to begin.
 START = dt.datetime(2016, 7, 20, 0, tzinfo=dt.UTC)

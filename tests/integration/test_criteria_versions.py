@@ -20,6 +20,7 @@ from forecast.criteria import Book, CriteriaError
 from server import main
 from server import watch as watching
 from server.clock import EventClock, SystemClock
+from server.commands.trial import Question, Trial, TrialError
 from server.settings import Settings, Store, Watch
 from server.store import criteria, stations, trials
 from server.store.connection import Connection, connect
@@ -27,7 +28,6 @@ from server.store.criteria import UNITS, CriteriaRefusedError
 from server.store.database import Database
 from server.store.partitions import Partitions
 from server.terminal import Terminal
-from server.trial import Question, Trial, TrialError
 from server.web import app
 from tests.accounts import bearer
 from tests.bundled import EVENT, RAIN, event

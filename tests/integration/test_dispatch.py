@@ -12,10 +12,11 @@ import msgspec
 import psycopg
 import pytest
 
-from alerts import acknowledge, dispatch, lane, receipts
 from alerts.channels.exercise import ExercisePhone
 from alerts.channels.port import Channel, Delivery, ExerciseError, Memory, Receipt, State
 from alerts.channels.sms import Sms
+from alerts.people import acknowledge
+from alerts.sending import dispatch, lane, receipts
 from tests.samples import SEAL, START, Fixed, announce, connector, later, prepare
 from tests.standin import ACCOUNT, TOKEN, standin
 from tests.support import eventually_async

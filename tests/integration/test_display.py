@@ -15,13 +15,14 @@ from typing import Any
 import aiomqtt
 import psycopg
 
-from alerts import ledger, screens
 from alerts.channels.display import TOPIC, Display
 from alerts.channels.port import Delivery
-from alerts.course import advance
-from alerts.screens import Wanted
-from alerts.sealing import KEY_BYTES
-from alerts.warning import Step, Terms
+from alerts.faces import screens
+from alerts.faces.screens import Wanted
+from alerts.life import ledger
+from alerts.life.course import advance
+from alerts.life.warning import Step, Terms
+from alerts.people.sealing import KEY_BYTES
 from server import alerting, exercise
 from server import screens as screening
 from server.clock import SystemClock

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from alerts.bulletin import Press
 from alerts.channels import signing
 from alerts.channels.fax import Fax, HttpGateway, render
 from alerts.channels.port import CallbackError, Delivery, ExerciseError
+from alerts.texts.bulletin import Press
 from tests.letters import PRESS, delivery, instant, receiver, said
 from tests.samples import START
 from tests.support import free_port

@@ -10,8 +10,8 @@ import pytest
 from twilio.request_validator import RequestValidator
 
 from alerts.catalogue import Catalogue
-from alerts.hotline import PLACES, Hotline
-from alerts.posters import Place
+from alerts.faces.hotline import PLACES, Hotline
+from alerts.faces.posters import Place
 from server.clock import EventClock
 from server.settings import load
 from server.store.database import Database

@@ -8,12 +8,15 @@ import msgspec
 import numpy as np
 import pytest
 
-from alerts import ledger, policies, regions, subscribers
-from alerts.acts import perform
-from alerts.evidence import LEVELS
-from alerts.policy import Automatic, Proposals, shipped
+from alerts import regions
+from alerts.bureau import policies
+from alerts.bureau.policy import Automatic, Proposals, shipped
+from alerts.life import ledger
+from alerts.life.acts import perform
+from alerts.life.evidence import LEVELS
+from alerts.life.warning import Act, Terms
+from alerts.people import subscribers
 from alerts.rights import Person
-from alerts.warning import Act, Terms
 from forecast.quality import FAILED, Check, code
 from server import rules
 from server.clock import SystemClock

@@ -15,9 +15,11 @@ import aiomqtt
 import msgspec
 import pytest
 
-from alerts import ledger, regions, subscribers
-from alerts.evidence import LEVELS
-from alerts.policy import Automatic
+from alerts import regions
+from alerts.bureau.policy import Automatic
+from alerts.life import ledger
+from alerts.life.evidence import LEVELS
+from alerts.people import subscribers
 from server import watch as watching
 from server.ingest import clocks
 from server.ingest.source import Delivery

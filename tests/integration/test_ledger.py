@@ -3,9 +3,11 @@
 import psycopg
 import pytest
 
-from alerts import ledger, regions, subscribers
-from alerts.course import advance
-from alerts.warning import Step, Terms, Warning  # noqa: A004 - the domain's own word
+from alerts import regions
+from alerts.life import ledger
+from alerts.life.course import advance
+from alerts.life.warning import Step, Terms, Warning  # noqa: A004 - the domain's own word
+from alerts.people import subscribers
 from tests.samples import (
     REGION,
     SEAL,

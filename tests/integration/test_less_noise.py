@@ -8,15 +8,18 @@ import msgspec
 import psycopg
 import pytest
 
-from alerts import announcement, ledger, policies, regions, silences
+from alerts import regions
+from alerts.bureau import policies, silences
+from alerts.bureau.policy import Policy, PolicyError, shipped
 from alerts.cap.rules import check
-from alerts.course import advance
-from alerts.evidence import Door
-from alerts.ledger import Desk
-from alerts.policy import Policy, PolicyError, shipped
+from alerts.life import ledger
+from alerts.life.course import advance
+from alerts.life.evidence import Door
+from alerts.life.ledger import Desk
+from alerts.life.warning import Act, Step, Terms, changed
+from alerts.life.warning import notice as give_notice
 from alerts.regions import Region
-from alerts.warning import Act, Step, Terms, changed
-from alerts.warning import notice as give_notice
+from alerts.texts import announcement
 from tests.folk import people
 from tests.samples import REGION, START, case, desk, later
 

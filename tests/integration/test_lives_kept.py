@@ -22,14 +22,16 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from alerts import diary, ledger, regions, subscribers
-from alerts.acts import HANDS, begin, perform
-from alerts.changes import ActError, Changes
-from alerts.evidence import LEVELS, Case
-from alerts.policy import Approval, Automatic
+from alerts import regions
+from alerts.bureau.policy import Approval, Automatic
+from alerts.life import diary, ledger
+from alerts.life.acts import HANDS, begin, perform
+from alerts.life.changes import ActError, Changes
+from alerts.life.evidence import LEVELS, Case
+from alerts.life.warning import ENDING, Act, TransitionError
+from alerts.people import subscribers
 from alerts.regions import Region
 from alerts.rights import Person, RightsError
-from alerts.warning import ENDING, Act, TransitionError
 from server.decision import decide
 from tests.samples import REGION, SEAL, case, desk, later
 

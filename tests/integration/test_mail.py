@@ -14,11 +14,11 @@ import trustme
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from alerts.bulletin import Press
 from alerts.channels.email import Email, render
 from alerts.channels.fax import Fax, MailGateway
 from alerts.channels.mail import Encryption, Server
 from alerts.channels.port import CallbackError, Delivery, ExerciseError
+from alerts.texts.bulletin import Press
 from tests.letters import PRESS, delivery, instant, said
 from tests.samples import START
 from tests.support import free_port

@@ -30,7 +30,7 @@ from server.store.connection import Connection, connect
 from server.store.database import Database
 from server.terminal import Terminal
 from server.web import app
-from server.web import offices as shelf
+from server.web.desk import offices as shelf
 from tests.accounts import bearer
 from tests.foreign import HOUR, SENT, Site, serving, written
 from tests.samples import SEAL

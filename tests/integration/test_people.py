@@ -11,10 +11,10 @@ import msgspec
 import psycopg
 import pytest
 
-from alerts import contacts, privacy, subscribers
 from alerts.catalogue import Catalogue
-from alerts.sealing import Seal, SealError
-from alerts.subscribers import Subscriber, Wishes
+from alerts.people import contacts, privacy, subscribers
+from alerts.people.sealing import Seal, SealError
+from alerts.people.subscribers import Subscriber, Wishes
 from server import main, sealed
 from server.store.connection import connect
 from server.store.database import Database

@@ -6,8 +6,10 @@ from typing import Any, Literal
 import httpx
 import pytest
 
-from alerts import ledger, policies, regions
-from alerts.policy import shipped
+from alerts import regions
+from alerts.bureau import policies
+from alerts.bureau.policy import shipped
+from alerts.life import ledger
 from alerts.rights import Role
 from server.clock import EventClock
 from server.settings import Settings, Store

@@ -7,7 +7,7 @@ import pytest
 
 from alerts.channels.port import CallbackError, Delivery, ExerciseError
 from alerts.channels.social import Social, render
-from alerts.wording import ACK
+from alerts.texts.wording import ACK
 from tests.letters import asking, delivery, receiver, said
 from tests.samples import START
 from tests.support import free_port

@@ -11,11 +11,14 @@ import httpx
 import psycopg
 import pytest
 
-from alerts import acknowledge, contacts, ledger, officers, regions, screens, subscribers
-from alerts.course import advance
-from alerts.screens import Wanted
-from alerts.subscribers import Subscriber
-from alerts.warning import Step, Terms
+from alerts import regions
+from alerts.faces import screens
+from alerts.faces.screens import Wanted
+from alerts.life import ledger
+from alerts.life.course import advance
+from alerts.life.warning import Step, Terms
+from alerts.people import acknowledge, contacts, officers, subscribers
+from alerts.people.subscribers import Subscriber
 from server import main
 from server.chain import StartError
 from server.settings import Settings, Store

@@ -18,7 +18,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from py_vapid import Vapid02
 
-from alerts import contacts, dispatch, subscribers
 from alerts.channels.port import (
     GONE,
     CallbackError,
@@ -28,6 +27,8 @@ from alerts.channels.port import (
     Receipt,
 )
 from alerts.channels.push import LARGEST, Keys, Push, PushKeyError, render
+from alerts.people import contacts, subscribers
+from alerts.sending import dispatch
 from server.clock import SystemClock
 from server.settings import load
 from server.store.connection import connect

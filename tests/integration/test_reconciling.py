@@ -12,9 +12,10 @@ import msgspec
 import psycopg
 import pytest
 
-from alerts import contacts, dispatch, progress, receipts, subscribers
 from alerts.channels.port import Channel, Delivery, Memory, Receipt, State
-from alerts.receipts import ASKS, MISSING
+from alerts.people import contacts, subscribers
+from alerts.sending import dispatch, progress, receipts
+from alerts.sending.receipts import ASKS, MISSING
 from tests.samples import REGION, SEAL, START, Fixed, announce, connector, phone, prepare
 from tests.support import eventually_async
 

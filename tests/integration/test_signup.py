@@ -13,16 +13,16 @@ import httpx
 import psycopg
 import pytest
 
-from alerts import contacts, leaving, signup, subscribers
 from alerts.catalogue import Catalogue
 from alerts.channels.port import Delivery, Memory, Receipt
-from alerts.signup import LimitError, Limits
-from alerts.subscribers import Subscriber
+from alerts.people import contacts, leaving, signup, subscribers
+from alerts.people.signup import LimitError, Limits
+from alerts.people.subscribers import Subscriber
 from server import postbox
 from server.settings import Alerts
 from server.store.connection import connect
 from server.store.database import Database
-from server.web import wishes
+from server.web.people import wishes
 from tests.samples import REGION, SEAL, announce, phone, prepare
 from tests.scene import Scene
 from tests.support import eventually_async

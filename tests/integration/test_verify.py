@@ -13,11 +13,12 @@ import pytest
 
 from forecast.criteria import Book, Criteria
 from forecast.verification.card import HazardCard, LevelCard
-from server import main, verify
+from server import main
 from server.archives import opening
+from server.commands import verify
+from server.commands.verify import Result, examine
 from server.settings import Settings
 from server.terminal import Terminal
-from server.verify import Result, examine
 from tests.scene import HOUR, START, Scene
 
 ROOT = Path(__file__).parents[2]

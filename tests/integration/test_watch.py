@@ -7,10 +7,12 @@ import psycopg
 import pytest
 
 from agent.elements import ELEMENTS
-from alerts import ledger, regions, subscribers
+from alerts import regions
+from alerts.bureau.policy import Policy
 from alerts.catalogue import Catalogue
-from alerts.policy import Policy
-from alerts.wording import Bureau
+from alerts.life import ledger
+from alerts.people import subscribers
+from alerts.texts.wording import Bureau
 from forecast.criteria import Criteria
 from server import exercise
 from server.clock import EventClock

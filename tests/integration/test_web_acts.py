@@ -9,11 +9,13 @@ import msgspec
 import psycopg
 import pytest
 
-from alerts import diary, ledger, policies, regions
-from alerts.course import advance
-from alerts.policy import shipped
+from alerts import regions
+from alerts.bureau import policies
+from alerts.bureau.policy import shipped
+from alerts.life import diary, ledger
+from alerts.life.course import advance
+from alerts.life.warning import Terms
 from alerts.rights import Role
-from alerts.warning import Terms
 from server.accounts.audit import verify
 from tests.accounts import bearer, token
 from tests.samples import REGION, Fixed, case, desk, later, prepare

@@ -7,8 +7,8 @@ import psycopg
 import pytest
 from twilio.request_validator import RequestValidator
 
-from alerts import subscribers
-from alerts.subscribers import Known
+from alerts.people import subscribers
+from alerts.people.subscribers import Known
 from server.settings import Alerts, Twilio, Web
 from tests.accounts import bearer
 from tests.samples import REGION, SEAL, Fixed, announce, later, phone, prepare

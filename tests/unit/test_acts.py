@@ -7,13 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from alerts.acts import HANDS, StaleError, allowed, begin, perform
-from alerts.changes import LONGEST, SHORTEST, ActError, Changes
-from alerts.course import advance, tend
-from alerts.evidence import LEVELS
-from alerts.message import compose
-from alerts.rights import Person, RightsError
-from alerts.warning import (
+from alerts.life.acts import HANDS, StaleError, allowed, begin, perform
+from alerts.life.changes import LONGEST, SHORTEST, ActError, Changes
+from alerts.life.course import advance, tend
+from alerts.life.evidence import LEVELS
+from alerts.life.message import compose
+from alerts.life.warning import (
     PUBLISHING,
     TRANSITIONS,
     Act,
@@ -23,9 +22,10 @@ from alerts.warning import (
     Suggestion,
     Terms,
     TransitionError,
-    Warning,  # noqa: A004 - the domain's own word
+    Warning,  # noqa: A004
     notice,
 )
+from alerts.rights import Person, RightsError
 from tests.samples import REGION, case, later, step
 
 TERMS = Terms()

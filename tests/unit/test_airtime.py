@@ -6,14 +6,14 @@ import uuid
 import pytest
 from lxml import etree
 
-from alerts import posters
-from alerts.airtime import SSML, Airtime
 from alerts.catalogue import Catalogue
 from alerts.channels import broadcast, display
 from alerts.channels.port import ChannelError, Delivery, ExerciseError
-from alerts.posters import Poster
-from alerts.shows import Stage, columns
-from alerts.wording import Writer
+from alerts.faces import posters
+from alerts.faces.airtime import SSML, Airtime
+from alerts.faces.posters import Poster
+from alerts.faces.shows import Stage, columns
+from alerts.texts.wording import Writer
 from tests.samples import BUREAU, REGION, START, later, step
 
 CAP = """<alert xmlns="urn:oasis:names:tc:emergency:cap:1.2">

@@ -10,9 +10,18 @@ from pathlib import Path
 import pytest
 from fontTools.ttLib import TTFont
 
-from alerts import outlines, typeface
-from alerts.bulletin import POINTS, BulletinError, Press, Sheet, divide, join, outline, readable
-from alerts.wording import ACK
+from alerts.texts import outlines, typeface
+from alerts.texts.bulletin import (
+    POINTS,
+    BulletinError,
+    Press,
+    Sheet,
+    divide,
+    join,
+    outline,
+    readable,
+)
+from alerts.texts.wording import ACK
 from tests.letters import AREA, PRESS, asking, said
 
 LATIN = Path("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf")

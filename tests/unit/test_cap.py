@@ -9,10 +9,10 @@ from lxml import etree
 from alerts import cap
 from alerts.cap import rules
 from alerts.catalogue import Catalogue
-from alerts.course import advance
-from alerts.message import Message, compose
-from alerts.warning import Act, Step, Terms
-from alerts.wording import Bureau, Writer
+from alerts.life.course import advance
+from alerts.life.message import Message, compose
+from alerts.life.warning import Act, Step, Terms
+from alerts.texts.wording import Bureau, Writer
 from tests.samples import BUREAU, REGION, case, later, step
 
 CATALOGUE = Catalogue.load()

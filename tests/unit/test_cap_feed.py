@@ -8,7 +8,7 @@ import feedparser
 import pytest
 
 from alerts.cap.feed import Feed, Published, atom, rss
-from alerts.message import compose
+from alerts.life.message import compose
 from tests.unit.test_cap import built, event
 
 Write = Callable[[Feed, Sequence[Published]], bytes]

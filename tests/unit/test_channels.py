@@ -7,7 +7,7 @@ import pytest
 
 from alerts.channels import RENDERERS
 from alerts.channels.port import ExerciseError, Script
-from alerts.wording import ACK
+from alerts.texts.wording import ACK
 from server import channels
 from server.settings import SettingsError, load
 from tests.letters import asking, delivery, said

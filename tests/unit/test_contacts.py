@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from alerts import contacts
-from alerts.contacts import ContactError
+from alerts.people import contacts
+from alerts.people.contacts import ContactError
 
 POINT = "B" + "A" * 86
 SECRET = "A" * 22

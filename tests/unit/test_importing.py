@@ -8,13 +8,13 @@ from typing import Any
 import openpyxl
 import pytest
 
-from alerts import headers, importing, tables
 from alerts.catalogue import Catalogue
-from alerts.headers import FIELDS, Field
-from alerts.importing import Defaults, Plan
-from alerts.places import Places
+from alerts.people import headers, importing, tables
+from alerts.people.headers import FIELDS, Field
+from alerts.people.importing import Defaults, Plan
+from alerts.people.places import Places
+from alerts.people.tables import TableError
 from alerts.regions import Region
-from alerts.tables import TableError
 
 SQUARE = [[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]]
 

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from alerts import legal
+from alerts import catalogue
 from alerts.catalogue import Catalogue, CatalogueError
-from alerts.warning import Act
-from alerts.wording import Writer
+from alerts.life.warning import Act
+from alerts.texts import legal
+from alerts.texts.wording import Writer
 from tests.samples import BUREAU, REGION, START, step
 
 
@@ -16,10 +17,10 @@ def own(folder: Path, name: str, text: str) -> Catalogue:
     return legal.words(str(folder))
 
 
-def said(catalogue: Catalogue, level: str, language: str = "zh") -> str:
+def said(words: Catalogue, level: str, language: str = "zh") -> str:
     warning = step(level).warning
     return Writer(
-        warning, act=Act.ISSUE, at=START, region=REGION, bureau=BUREAU, catalogue=catalogue,
+        warning, act=Act.ISSUE, at=START, region=REGION, bureau=BUREAU, catalogue=words,
         language=language,
     ).said().instruction  # fmt: skip
 
@@ -76,7 +77,7 @@ def test_a_folder_that_is_none() -> None:
 
 
 def test_another_language_needs_files_only(tmp_path: Path) -> None:
-    for file in (Path(legal.__file__).parent / "words").glob("*.en.toml"):
+    for file in (Path(catalogue.__file__).parent / "words").glob("*.en.toml"):
         (tmp_path / file.name.replace(".en.", ".fr.")).write_text(
             file.read_text("utf-8").replace("Orange", "Orange vif"), "utf-8"
         )

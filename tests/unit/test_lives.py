@@ -13,13 +13,12 @@ from hypothesis import note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from alerts.acts import HANDS, allowed, begin, perform
-from alerts.changes import ActError, Changes
-from alerts.course import advance, tend
-from alerts.evidence import LEVELS, Case, rank
-from alerts.message import compose
-from alerts.rights import Person, RightsError
-from alerts.warning import (
+from alerts.life.acts import HANDS, allowed, begin, perform
+from alerts.life.changes import ActError, Changes
+from alerts.life.course import advance, tend
+from alerts.life.evidence import LEVELS, Case, rank
+from alerts.life.message import compose
+from alerts.life.warning import (
     BEGINNINGS,
     ENDING,
     Act,
@@ -28,10 +27,11 @@ from alerts.warning import (
     Step,
     Terms,
     TransitionError,
-    Warning,  # noqa: A004 - the domain's own word
+    Warning,  # noqa: A004
     after,
     notice,
 )
+from alerts.rights import Person, RightsError
 from tests.samples import REGION, case, later
 
 LIVES = int(os.environ.get("FENGHUO_LIVES", "250"))

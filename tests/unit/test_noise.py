@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from alerts.evidence import LEVELS
-from alerts.noise import (
+from alerts.bureau.noise import (
     Digest,
     Fate,
     Hours,
@@ -28,7 +27,8 @@ from alerts.noise import (
     inhibitors,
     quiet_until,
 )
-from alerts.warning import identifier
+from alerts.life.evidence import LEVELS
+from alerts.life.warning import identifier
 
 BEIJING = zoneinfo.ZoneInfo("Asia/Shanghai")
 BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")

@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from alerts import notice
-from alerts.policy import Policy
-from alerts.warning import Notice, State
+from alerts.bureau import notice
+from alerts.bureau.policy import Policy
+from alerts.life.warning import Notice, State
 from tests.samples import START, later, step
 
 

@@ -7,14 +7,14 @@ import zipfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alerts import contacts, importing, replies, tables
-from alerts.contacts import CHANNELS, ContactError
-from alerts.headers import columns
-from alerts.importing import Defaults
-from alerts.places import Places
+from alerts.people import contacts, importing, replies, tables
+from alerts.people.contacts import CHANNELS, ContactError
+from alerts.people.headers import columns
+from alerts.people.importing import Defaults
+from alerts.people.places import Places
+from alerts.people.tables import TableError
 from alerts.regions import Region
-from alerts.tables import TableError
-from server.web.wishes import Form, WishError
+from server.web.people.wishes import Form, WishError
 
 RING = [[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]]
 PLACES = Places(

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from alerts.policy import Policy, PolicyError
+from alerts.bureau.policy import Policy, PolicyError
 
-SHIPPED = files("alerts").joinpath("policy.toml").read_text("utf-8")
+SHIPPED = files("alerts.bureau").joinpath("policy.toml").read_text("utf-8")
 
 
 def changed(tmp_path: Path, *changes: tuple[str, str]) -> Path:

@@ -1,9 +1,9 @@
 import pytest
 
-from alerts import replies
 from alerts.catalogue import Catalogue
-from alerts.replies import Answer, Reply
-from alerts.segments import count
+from alerts.people import replies
+from alerts.people.replies import Answer, Reply
+from alerts.texts.segments import count
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from alerts.sealing import Seal, SealError
+from alerts.people.sealing import Seal, SealError
 
 KEY, OTHER = bytes(range(32)), bytes(range(1, 33))
 

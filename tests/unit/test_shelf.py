@@ -5,8 +5,8 @@ import datetime as dt
 
 import pytest
 
-from server.web import shelf
-from server.web.shelf import Shelf
+from server.web.faces import shelf
+from server.web.faces.shelf import Shelf
 from tests.samples import START
 
 

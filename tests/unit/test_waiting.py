@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
+from alerts.bureau.policy import Policy, Proposals, season
 from alerts.catalogue import Catalogue
-from alerts.course import advance
-from alerts.evidence import Case, Standing
-from alerts.policy import Policy, Proposals, season
-from alerts.warning import Act, State, Terms, Warning  # noqa: A004 - the domain's own word
-from alerts.wording import Writer
+from alerts.life.course import advance
+from alerts.life.evidence import Case, Standing
+from alerts.life.warning import Act, State, Terms, Warning  # noqa: A004 - the domain's own word
+from alerts.texts.wording import Writer
 from tests.samples import BUREAU, REGION, START, case, later
 
 CATALOGUE = Catalogue.load()

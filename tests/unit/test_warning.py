@@ -9,10 +9,10 @@ import pytest
 from hypothesis import settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from alerts.course import advance
-from alerts.evidence import LEVELS, rank
-from alerts.message import compose
-from alerts.warning import (
+from alerts.life.course import advance
+from alerts.life.evidence import LEVELS, rank
+from alerts.life.message import compose
+from alerts.life.warning import (
     ENDING,
     PUBLISHING,
     TRANSITIONS,
@@ -21,7 +21,7 @@ from alerts.warning import (
     Step,
     Terms,
     TransitionError,
-    Warning,  # noqa: A004 - the domain's own word
+    Warning,  # noqa: A004
     after,
 )
 from tests.samples import case, later

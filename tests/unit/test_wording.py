@@ -8,13 +8,13 @@ import msgspec
 import pytest
 
 from agent.elements import ELEMENTS
-from alerts import segments
 from alerts.catalogue import Catalogue
 from alerts.channels import RENDERERS
 from alerts.codes import CODES
-from alerts.evidence import LEVELS, Door
-from alerts.warning import CLOSED, PUBLISHING, Act, Own
-from alerts.wording import ACK, Writer
+from alerts.life.evidence import LEVELS, Door
+from alerts.life.warning import CLOSED, PUBLISHING, Act, Own
+from alerts.texts import segments
+from alerts.texts.wording import ACK, Writer
 from forecast.criteria import HAZARDS, Criteria
 from tests.samples import BUREAU, REGION, START, step
 

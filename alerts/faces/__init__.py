@@ -1,0 +1,1 @@
+"""What everybody can see and hear without being written to: screens, radio, hotline."""

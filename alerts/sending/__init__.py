@@ -1,0 +1,1 @@
+"""From the ledger to the channels and back: sending, receipts, progress."""

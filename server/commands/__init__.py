@@ -1,0 +1,1 @@
+"""What is typed after ``fenghuo``, one module a command."""

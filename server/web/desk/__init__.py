@@ -1,0 +1,1 @@
+"""What forecasters and approvers do: acts, previews, policy, progress."""

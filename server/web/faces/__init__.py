@@ -1,0 +1,1 @@
+"""Pages and interfaces for everybody: public page, widget, screens, hotline."""

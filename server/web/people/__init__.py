@@ -1,0 +1,1 @@
+"""Signing up, changing and leaving; and the bureau's own lists."""
