@@ -17,10 +17,9 @@ import uvloop
 from agent.version import __version__
 from alerts.bureau.policy import PolicyError
 from alerts.people.sealing import SealError
-from server import exercise, run, screens
+from server import exercise
 from server.chain import StartError, opened
 from server.clock import SystemClock
-from server.commands import administration, cap, office, people, radar, user, verify
 from server.processes import ChildError
 from server.settings import Settings, SettingsError, load
 from server.store.database import Database
@@ -39,9 +38,23 @@ _MODULES = {
 }
 
 
+_COMMANDS = (
+    "server.run",
+    "server.commands.administration",
+    "server.commands.radar",
+    "server.commands.verify",
+    "server.commands.cap",
+    "server.commands.user",
+    "server.commands.office",
+    "server.commands.people",
+    "server.screens",
+)
+
+
 def main() -> None:
     """Run the command line; exit code 0 done, 1 failed with a sentence why, 2 wrong call."""
-    arguments = parser().parse_args()
+    # A role carries only what it needs, for as long as it runs.
+    arguments = parser(commands=sys.argv[1:2] not in [[role] for role in _MODULES]).parse_args()
     logging.basicConfig(
         level=os.environ.get("FENGHUO_LOG", "INFO" if arguments.command in _MODULES else "WARNING"),
         stream=sys.stderr,
@@ -67,25 +80,18 @@ def main() -> None:
     sys.exit(1)
 
 
-def parser() -> argparse.ArgumentParser:
-    """Give the parser of the whole command line."""
+def parser(*, commands: bool = True) -> argparse.ArgumentParser:
+    """Give the parser of the whole command line, or of the roles alone."""
     top = argparse.ArgumentParser(
         prog="fenghuo", description="Watch a region's weather and warn people in time."
     )
     top.add_argument("--version", action="version", version=__version__)
     top.add_argument("--config", type=Path, help="settings file (TOML); also FENGHUO_CONFIG")
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    run.add_commands(commands)
-    administration.add_commands(commands)
-    radar.add_commands(commands)
-    verify.add_commands(commands)
-    cap.add_commands(commands)
-    user.add_commands(commands)
-    office.add_commands(commands)
-    people.add_commands(commands)
-    screens.add_commands(commands)
+    actions = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in _COMMANDS if commands else ():
+        importlib.import_module(name).add_commands(actions)
     for role in _MODULES:
-        commands.add_parser(role, help=f"run the role {role} alone, for one process of many")
+        actions.add_parser(role, help=f"run the role {role} alone, for one process of many")
     return top
 
 

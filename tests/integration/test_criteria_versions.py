@@ -229,7 +229,7 @@ async def test_what_the_set_of_beijing_would_have_done(database: str) -> None:
 async def test_a_long_trial_decides_less_often(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.trial.CAUTION", 0.0)  # it would always take too long
+    monkeypatch.setattr("server.commands.trial.CAUTION", 0.0)  # it would always take too long
     async with stored(database) as conn:
         exact = await (await begun(conn, question())).run()
         wide = await (await begun(conn, question(step=None))).run()
@@ -464,7 +464,7 @@ async def test_the_command(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("server.trial.bound", lambda: None)  # this process is the tests' own
+    monkeypatch.setattr("server.commands.trial.bound", lambda: None)  # this process is the tests' own
     file = tmp_path / "mine.toml"
     file.write_text(HILLS.replace("0.5", "5"), "utf-8")
     out, said = await run(database, capsys, "check", str(file), code=1)

@@ -170,6 +170,7 @@ WRONG = [
         ({"region": "nowhere"}, 400, "no region 'nowhere'"),
         ({"region": "a\x00b"}, 400, "region"),
         ({"level": "purple"}, 422, "is not one of"),
+        ({"hazard": "hail", "level": "blue"}, 422, "has no level 'blue' here"),
         ({"expires": "2016-07-20T00:00:00Z"}, 422, "has passed"),
         ({"expires": "2016-07-20T08:00:00"}, 422, "no zone"),
         ({"text": {"fr": {"sms": "alerte"}}}, 422, "not in 'fr'"),

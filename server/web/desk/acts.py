@@ -20,10 +20,11 @@ from alerts.life.changes import ActError, Changes, covers
 from alerts.life.warning import Act, Led, Own, State, Step, TransitionError, Warning  # noqa: A004 - the domain's own word
 from alerts.regions import Region
 from alerts.rights import Person, RightsError
-from forecast.criteria import HAZARDS
+from forecast.criteria import HAZARDS, LEVELS, CriteriaError
 from server import exercise
 from server.accounts.audit import audit
 from server.desk import desk, policy_file
+from server.store import criteria
 from server.store.connection import Connection
 from server.web import permit
 from server.web.answers import Json, one_of
@@ -132,6 +133,7 @@ class _Hands:
         region = await incidents.place(conn, given.region)
         if region is None:
             raise Problem(400, f"region: there is no region {given.region!r}", parameter="region")
+        await _has(conn, self._context, given.hazard, region, given.level, at=now)
         policy = await policies.in_force(conn, policy_file(self._context.settings))
         # In the database of a replayed event everything is an exercise.
         practice = given.exercise or replayed
@@ -184,6 +186,8 @@ class _Hands:
             region = None if warning is None else await incidents.place(conn, warning.region)
             if warning is None or region is None:
                 raise Problem(404, f"no warning {identifier}")
+            if given.level is not UNSET:
+                await _has(conn, context, warning.hazard, region, given.level, at=now)
             policy = await policies.in_force(conn, policy_file(context.settings))
             view = views.of(context, person=by, policy=policy)
             changes = msgspec.structs.replace(_changes(given, context), level=given.level)
@@ -246,6 +250,21 @@ async def _now(conn: Connection, context: Context) -> tuple[dt.datetime, bool]:
     event = await exercise.read(conn)
     now = context.clock.now() if event is None else event.time
     return now.replace(microsecond=0), event is not None
+
+
+async def _has(
+    conn: Connection, context: Context, hazard: str, region: Region, level: str, *, at: dt.datetime
+) -> None:
+    """Raise Problem where the criteria in force know the danger, but not at this level."""
+    try:
+        standing = await criteria.in_force(conn, context.settings, at=at)
+    except CriteriaError:
+        return  # what cannot be read keeps nobody from warning
+    signals = standing.book.resolved(region.id, int(at.timestamp())).signals
+    levels = [each.name for signal in signals if signal.hazard == hazard for each in signal.levels]
+    if levels and level in LEVELS and level not in levels:
+        there = ", ".join(levels)
+        raise Problem(422, f"level: {hazard} has no level {level!r} here, but {there}")
 
 
 def _changes(given: _Given, context: Context) -> Changes:
