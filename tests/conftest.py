@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.demo import Demo
 from tests.servers import databases
 from tests.servers.broker import Broker
 from tests.servers.databases import Server
@@ -24,6 +26,12 @@ def plain_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The embedded PostgreSQL of the product."""
     with databases.plain(tmp_path_factory.mktemp("plain")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What comes of the bundled event when nothing disturbs it."""
+    return Demo(tmp_path_factory.mktemp("usual"), "--fast").finish()
 
 
 @pytest.fixture

@@ -98,9 +98,9 @@ async def test_a_pushed_notice_is_shown_and_the_newest_takes_its_place(
                 "data": render(notice).body,
             },
         )
-        # Waited for: the worker shows it in its own time.
+        # Waited for: the worker shows it and the browser takes the older one away in its time.
         await page.wait_for_function(
-            f"async (title) => (await ({SHOWN})()).some((n) => n.title === title)",
+            f"async (title) => (await ({SHOWN})()).map((n) => n.title).join() === title",
             arg=notice.headline,
         )
     (shown,) = await page.evaluate(SHOWN)

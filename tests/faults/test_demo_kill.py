@@ -10,19 +10,12 @@ import pytest
 from tests.demo import Demo, outcome
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return outcome(Demo(tmp_path_factory.mktemp("undisturbed"), "--fast").finish())
-
-
 @pytest.mark.parametrize("role", ["ingest", "watch", "alert", "agents"])
-def test_a_killed_role_changes_nothing(
-    undisturbed: dict[str, Any], tmp_path: Path, role: str
-) -> None:
+def test_a_killed_role_changes_nothing(usual: dict[str, Any], tmp_path: Path, role: str) -> None:
     with Demo(tmp_path, "--pace", "36000") as demo:
         for step in (34, 44):
             demo.reach(step)
             os.kill(demo.pid(role), signal.SIGKILL)
         summary = demo.finish()
         assert demo.said().count(f"restarting child={role}") == 2
-    assert outcome(summary) == undisturbed
+    assert outcome(summary) == outcome(usual)

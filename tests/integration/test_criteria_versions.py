@@ -464,7 +464,9 @@ async def test_the_command(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("server.commands.trial.bound", lambda: None)  # this process is the tests' own
+    monkeypatch.setattr(
+        "server.commands.trial.bound", lambda: None
+    )  # this process is the tests' own
     file = tmp_path / "mine.toml"
     file.write_text(HILLS.replace("0.5", "5"), "utf-8")
     out, said = await run(database, capsys, "check", str(file), code=1)

@@ -14,11 +14,6 @@ LEVELS = ("blue", "yellow", "orange", "red")
 READINGS = 864
 
 
-@pytest.fixture(scope="module")
-def usual(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return Demo(tmp_path_factory.mktemp("usual"), "--fast").finish()
-
-
 def test_every_reading_sent_is_stored_once(usual: dict[str, Any]) -> None:
     assert usual["readings"] == {"sent": READINGS, "stored": READINGS, "quarantined": 0}
 

@@ -47,6 +47,7 @@ def _flipped(data: bytes) -> bytes:
         (b"\x07abc", "no sealed text"),
         (b"", "no sealed text"),
     ],
+    ids=["another key", "changed", "cut", "nothing in it", "another version", "empty"],
 )
 def test_what_cannot_be_opened_is_an_error(data: bytes, says: str) -> None:
     with pytest.raises(SealError, match=says):
