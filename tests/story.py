@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 from psycopg.rows import dict_row
 
+from alerts.cap.examination import examine
 from alerts.catalogue import Catalogue
 from alerts.life import diary
 from alerts.life.diary import Entry
@@ -28,6 +29,7 @@ from alerts.people.subscribers import Subscriber
 from alerts.texts.bulletin import readable
 from server import chain, run
 from server.settings import Alerts, Email, Fax, Settings, Twilio, Web, Webhook
+from tests.unit.test_cap_signature import pem
 
 ROOT = Path(__file__).parents[1]
 EVENT = ROOT / "deploy" / "events" / "beijing-2016-07"
@@ -91,7 +93,7 @@ def _settings(folder: Path) -> Settings:
     nobody = Twilio(account="AC" + "0" * 32, token="none", sender="+15005550006")
     return Settings(
         data=str(folder),
-        alerts=Alerts(policy=str(policy), channels=CHANNELS),
+        alerts=Alerts(policy=str(policy), channels=CHANNELS, signature=str(pem(folder))),
         twilio=nobody,
         email=Email(host="127.0.0.1", port=9, sender="warnings@fenghuo.example"),
         fax=Fax(mail="{number}@fax.example"),
@@ -114,7 +116,20 @@ async def _play() -> tuple[list[Told], list[Entry]]:
             await running.replay(EVENT, pace=0, show=run._progress(quiet, own))
             await running.settle()
             keeping.cancel()
+            await _examined(running)
             return await _told(running), await _acts(running)
+
+
+async def _examined(running: chain.Chain) -> None:
+    """Say how many alerts of the whole event there are; fail where one is not valid."""
+    trust = Path(running.settings.alerts.signature)
+    async with running.database.connection() as conn:
+        rows = await (await conn.execute("SELECT cap FROM message")).fetchall()
+    for (cap,) in rows:
+        found = examine(cap.encode(), trust=trust)
+        assert found.valid, found.problems("en")
+        assert found.signed, cap
+    sys.stdout.write(f"{len(rows)} alerts, all valid: schema, rules, signature\n")
 
 
 async def _acts(running: chain.Chain) -> list[Entry]:

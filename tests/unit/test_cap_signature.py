@@ -12,7 +12,7 @@ from lxml import etree
 from alerts.cap import schema
 from alerts.cap.examination import examine
 from alerts.cap.signature import SignatureError, Signer, verify
-from tests.samples import step
+from tests.samples import SIGNALS, step
 from tests.unit.test_cap import built
 
 YEAR = dt.timedelta(days=365)
@@ -57,6 +57,14 @@ def pem(
 @pytest.fixture
 def signed(tmp_path: Path) -> str:
     return Signer.load(pem(tmp_path)).sign(built(step("orange")))
+
+
+def test_every_level_is_valid_in_every_way(tmp_path: Path) -> None:
+    signer = Signer.load(pem(tmp_path))
+    for hazard, level in SIGNALS:
+        found = examine(signer.sign(built(step(level, hazard=hazard))).encode())
+        assert found.valid, (hazard, level, found.problems("en"))
+        assert found.signed is not None
 
 
 def test_a_signed_alert_is_valid_in_every_way(signed: str) -> None:
