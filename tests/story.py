@@ -217,6 +217,8 @@ ACTS = {
     "expire": "end, as its time is up",
 }
 
+LINK = "https://weather.example.cn/a/…"
+
 WAYS = ("sms", "voice", "email", "display", "broadcast", "social", "push")
 """Channels whose words are shown: a fax is the e-mail on paper, a webhook is for machines."""
 
@@ -254,7 +256,8 @@ def _sendings(one: Told) -> list[str]:
 
 def _script(way: str, language: str, subject: str, body: str, segments: int) -> list[str]:
     parts = f", {segments} segment{'s' if segments > 1 else ''}" if way == "sms" else ""
-    words = readable(body)
+    # Each recipient has a link of the own; the ledger writes it as it sends.
+    words = readable(body).replace("{ack}", LINK)
     if way == "push":
         words = json.loads(body)["body"]
     text = f"{subject}\n\n{words}" if subject else words
