@@ -91,7 +91,8 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
         # Where a telephone is asked to confirm, paper is too.
         confirm = text("confirm", ack=ACK) if ACK in said.sms.body else ""
         link = text("link", link=said.link) if said.link else ""
-        kind = "kind_closed" if said.act in CLOSED else "kind_end" if said.ends else "kind"
+        closed = "_closed" if said.act in CLOSED else ""
+        kind = f"kind{closed or ('_end' if said.ends else '')}"
         return cls(
             language=language,
             level=said.level,
@@ -102,7 +103,10 @@ class Sheet(msgspec.Struct, frozen=True, kw_only=True):
             agency=said.agency,
             title=said.headline,
             facts=tuple(facts),
-            texts=((text("content"), said.description), (text("guide"), said.instruction)),
+            texts=(
+                (text(f"content{closed}"), said.description),
+                (text(f"guide{closed}"), said.instruction),
+            ),
             notes=tuple(line for line in (confirm, link, said.note) if line),
             mark=text("exercise") if said.exercise else "",
             mark_line=text("exercise_line") if said.exercise else "",
