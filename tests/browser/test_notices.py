@@ -18,6 +18,7 @@ from server.settings import Alerts
 from tests.browser.seat import AXE, chromium
 from tests.letters import said
 from tests.scene import HOUR, START, Scene
+from tests.support import eventually_async
 from tests.website import Website, website
 
 SUBSCRIPTION = """
@@ -98,11 +99,12 @@ async def test_a_pushed_notice_is_shown_and_the_newest_takes_its_place(
                 "data": render(notice).body,
             },
         )
-        # Waited for: the worker shows it and the browser takes the older one away in its time.
-        await page.wait_for_function(
-            f"async (title) => (await ({SHOWN})()).map((n) => n.title).join() === title",
-            arg=notice.headline,
-        )
+
+        async def newest(title: str = notice.headline) -> bool:
+            return [each["title"] for each in await page.evaluate(SHOWN)] == [title]
+
+        # The worker shows it, and the browser takes the older one away, in their own time.
+        await eventually_async(newest)
     (shown,) = await page.evaluate(SHOWN)
     assert shown["title"] == "raised to red"
     assert shown["body"] == said().guide
