@@ -2,5 +2,5 @@
 
 from playwright.async_api import expect
 
-# Long enough for a busy machine; what is there sooner is seen sooner.
+# Software draws the map, on a machine that does other things.
 expect.set_options(timeout=15_000)

@@ -27,11 +27,6 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE = 15_000
-"""Milliseconds that a page gets: software draws the map, on a machine that does other things."""
-
-expect.set_options(timeout=PATIENCE)
-
 CHINESE = re.compile(r"[㐀-鿿]")
 
 
