@@ -22,10 +22,6 @@ CALM = frozenset({"update", "downgrade"})
 """The acts that bring nothing worse."""
 
 
-class NoiseError(ValueError):
-    """A rule is wrong; the message says how to write it."""
-
-
 class Hours(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Quiet hours by local time, over midnight where ``until`` is not later than ``since``."""
 

@@ -37,6 +37,18 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     segments: int = 1
 
 
+def where(error: Exception) -> str:
+    """Give the kind of a fault and the line it comes from.
+
+    Never its text: that may hold an address, and faults are logged and shown.
+    """
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    place = "" if last is None else f" at {last.tb_frame.f_code.co_name}:{last.tb_lineno}"
+    return f"{type(error).__name__}{place}"
+
+
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """One message for one recipient by one channel; the address is opened.
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import psycopg
 
-from alerts.channels.port import Channel, ChannelError, Delivery, Receipt, State
+from alerts.channels.port import Channel, ChannelError, Delivery, Receipt, State, where
 from alerts.people.opener import Opener
 from alerts.queries import Queries
 
@@ -253,8 +253,11 @@ class Lane:
         except asyncio.CancelledError:
             receipt = self._unknown(delivery, "the worker was told to end")
         except Exception as error:  # noqa: BLE001 - a fault in one channel must not stop the others
-            _log.exception("channel broke channel=%s delivery=%s", channel.name, delivery.id)
-            receipt = self._unknown(delivery, repr(error))
+            fault = where(error)
+            _log.warning(
+                "channel broke channel=%s delivery=%s fault=%s", channel.name, delivery.id, fault
+            )
+            receipt = self._unknown(delivery, fault)
         self._done.append(_Done(worker, delivery, receipt))
 
     def _unknown(self, delivery: Delivery, problem: str) -> Receipt:

@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from alerts.channels.port import Channel, Delivery, Receipt
+from alerts.channels.port import Channel, Delivery, Receipt, where
 from alerts.people.opener import Opener
 from alerts.queries import Queries
 from alerts.sending.lane import DOUBT, SILENCE, Clock, Connect, Connection
@@ -138,8 +138,13 @@ class Inquirer:
         try:
             async with lines:
                 return await self._channel.find(delivery) if delivery.address else None
-        except Exception:  # noqa: BLE001 - a fault in one channel must not stop the others
-            _log.exception("not asked channel=%s delivery=%s", self._channel.name, identifier)
+        except Exception as error:  # noqa: BLE001 - a fault in one channel must not stop the others
+            _log.warning(
+                "not asked channel=%s delivery=%s fault=%s",
+                self._channel.name,
+                identifier,
+                where(error),
+            )
             return None
 
     async def _note(

@@ -39,11 +39,6 @@ def pubrec(identifier: int, reason: Reason = Reason.SUCCESS) -> bytes:
     return (0x50020000 | identifier).to_bytes(4)
 
 
-def pubrel(identifier: int) -> bytes:
-    """Write PUBREL."""
-    return (0x62020000 | identifier).to_bytes(4)
-
-
 def pubcomp(identifier: int, reason: Reason = Reason.SUCCESS) -> bytes:
     """Write PUBCOMP; a reason other than success is for version 5 only."""
     if reason:

@@ -7,7 +7,6 @@ import uuid
 from collections.abc import AsyncGenerator
 from typing import Any
 
-import msgspec
 import psycopg
 
 from alerts.life import board
@@ -26,7 +25,6 @@ from server.web.stream import Hub, frame
 
 _log = logging.getLogger(__name__)
 _sql = Queries("server.web", "queries.sql")
-_encode = msgspec.json.Encoder().encode
 
 POLL = 1.0
 """Seconds after which the database is looked at even without a notification."""
